@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from brain import DeliveryOptions, Event, EventStream, InvalidInput
 from brain.kit.database import create_tables, open_database
-from brain.kit.positions import POSITIONS, SEEN
+from brain.kit.positions import IDS, POSITIONS
 from brain.kit.projection import Item
 from brain.plugins import plugins
 from brain.stream.backends import Backend, open_backend
@@ -219,4 +219,4 @@ async def test_a_projection_goes_on_where_it_was_under_the_former_name(
     assert [(letter.group, letter.attempts) for letter in letters] == [("brain.audit", 5)]
     with database.begin() as db:
         assert list(db.execute(sa.select(POSITIONS.c.name, POSITIONS.c.applied))) == [("brain.audit", 50)]
-        assert set(db.execute(sa.select(SEEN.c.name)).scalars()) == {"brain.audit"}
+        assert set(db.execute(sa.select(IDS.c.name)).scalars()) == {"brain.audit"}

@@ -57,7 +57,7 @@ class Incidents(RuleBasedStateMachine):
         create_tables(self.database, outbox.metadata)
         values = IncidentSettings(reopen_window=WINDOW)
         self.service = IncidentService(self.database, values, self.clock)
-        self.projector = IncidentProjector(values, self.clock)
+        self.projector = IncidentProjector(values, self.clock, dict[str, bytes]().get)
         self.taken = 0
         self.stories: dict[str, str] = {}  # of each threat
         self.worst: dict[str, str] = {}

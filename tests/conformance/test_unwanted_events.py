@@ -19,7 +19,7 @@ from brain.plugins import plugins
 from brain.settings import Settings
 from brain.store.sqlite import sqlite_path
 from brain.stream.backends import Entry
-from brain.stream.decoded import DecodedEvents
+from brain.stream.decoded import Page
 from brain.stream.matching import type_filter
 from support.server import running_server
 from support.waiting import until
@@ -118,31 +118,28 @@ def entries(count: int) -> Iterator[Entry]:
         yield Entry(str(n), Event(type="test.happened", source="test_service", payload={"n": n}).encode())
 
 
-def test_what_is_remembered_is_bounded_and_never_mistaken(decoded: Counter[bytes]) -> None:
-    some = list(entries(10))
-    size = sum(len(entry.data) for entry in some)
-    cache = DecodedEvents(max_bytes=size // 2)
-    assert [one.event.payload["n"] for one in cache.decode(some, None) if one.event] == list(range(10))
-    assert sum(len(one.data) for one in cache._known.values()) == cache._bytes <= size // 2
-    cache.decode(some[-2:], None)
-    assert [decoded[entry.data] for entry in some] == [1] * 10
-    cache.decode(some[:1], None)
-    assert decoded[some[0].data] == 2  # forgotten meanwhile
-    replaced = Entry(some[0].position, some[5].data)  # another stream counts its positions again
-    (found,) = cache.decode([replaced], None)
-    assert found.event is not None
-    assert found.event.payload["n"] == 5
-    (broken,) = cache.decode([Entry("99", b"no event")], None)
-    assert broken.event is None
+def test_a_page_decodes_what_is_wanted_once(decoded: Counter[bytes]) -> None:
+    some = [*entries(10), Entry("99", b"no event")]
+    page = Page(some)
+    odd = [
+        one.event for one in page.decoded(lambda data: Event.decode(data).payload["n"] % 2 if b"{" in data else False)
+    ]
+    decoded.clear()
+    assert [event.payload["n"] for event in odd if event] == [1, 3, 5, 7, 9]
+    for _ in range(2):
+        items = page.decoded(None)
+        assert [one.event.payload["n"] if one.event else None for one in items] == [*range(10), None]
+    assert [decoded[entry.data] for entry in some] == [1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1]
+    assert len({one.digest for one in items}) == 11
 
 
 def test_many_threads_decode_an_event_once(decoded: Counter[bytes]) -> None:
     some = list(entries(200))
-    cache, start = DecodedEvents(), threading.Barrier(4)
+    page, start = Page(some), threading.Barrier(4)
 
     def read() -> None:
         start.wait()
-        cache.decode(some, None)
+        page.decoded(None)
 
     threads = [threading.Thread(target=read) for _ in range(4)]
     for thread in threads:

@@ -138,7 +138,7 @@ async def test_to_postgresql_and_back(live: Settings, tmp_path: Path, postgres: 
         assert ended.returncode == 0, ended.stdout + ended.stderr
     old, new = open_database(url), open_database(back.database)
     with old.begin() as db, new.begin() as other:
-        for table in ("audit_entries", "metrics_points", "consumer_seen"):
+        for table in ("audit_entries", "metrics_points", "consumer_ids"):
             count = f"SELECT count(*) FROM {table}"
             assert db.exec_driver_sql(count).scalar() == other.exec_driver_sql(count).scalar()
     old.dispose()

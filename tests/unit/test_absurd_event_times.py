@@ -27,7 +27,8 @@ def test_an_event_of_an_absurd_time_is_of_now(at: float) -> None:
     assert (alert.first_at, alert.last_at) == (alerting.clock(), alerting.clock())
     engine = copied(with_tables())
     with engine.begin() as db:
-        IncidentProjector(IncidentSettings(), alerting.clock).apply(db, [Item("1", msgspec.json.encode(event), event)])
+        projector = IncidentProjector(IncidentSettings(), alerting.clock, dict[str, bytes]().get)
+        projector.apply(db, [Item("1", msgspec.json.encode(event), event)])
         incident = db.execute(sa.select(tables.incidents)).one()
         entries = db.execute(sa.select(tables.timeline.c.at)).scalars().all()
     assert (incident.opened_at, incident.updated_at) == (alerting.clock(), alerting.clock())

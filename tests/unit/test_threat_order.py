@@ -138,7 +138,7 @@ async def check(seed: int, stand_ins: StandIns, sender: Sender) -> None:
     chance = random.Random(seed)
     threat, events = await schedule(chance)
     alerting, clock, settings = Alerting({}, renewed(all_tables())), Clock(), IncidentSettings(**mirrored(URL))
-    incidents = IncidentProjector(settings, clock)
+    incidents = IncidentProjector(settings, clock, dict[str, bytes]().get)
     tickets = Tickets(alerting.engine, clock, sender, settings)
     stand_ins.reset()
     for event in events:

@@ -258,7 +258,7 @@ def _alert(row: sa.Row[Any]) -> Alert:
 
 def _row(alert: Alert) -> dict[str, Any]:
     return {
-        **asdict(alert),
+        **{name: getattr(alert, name) for name in _FIELDS},
         "state": alert.state.value,
         "severity": alert.severity.value,
         "resolved_by": alert.resolved_by or "",

@@ -94,4 +94,6 @@ def clip_field(text: str) -> str:
 
 
 def _searchable(value: object) -> str | None:
+    if value.__class__ is str and 0 < len(value) <= WIDTH and "\0" not in value:
+        return value  # nearly all of them, and this is the hot path
     return clip_field(value) if isinstance(value, str) and value else None

@@ -75,19 +75,24 @@ class AuditProjector:
         caused: list[dict[str, object]] = []
         completed: list[dict[str, object]] = []
         blocks: set[tuple[str, int]] = set()
+        last_block = ("", -1)
         for item in items:
             leaf, fields = leaf_hash(item.data), fields_of(item.event, now)
             seal = self.sealing.next(seal, leaf, fields)
             index = frontier.size
             rows.append((index, leaf, seal, *fields, item.data))
-            blocks.add((fields.type, index // BLOCK))
+            block = (fields.type, index // BLOCK)
+            if block != last_block:
+                blocks.add(block)
+                last_block = block
             if item.event is not None and (cause := cause_of(item.event)) is not None:
                 caused.append({"event_id": fields.event_id, "cause": cause})
             subtrees = frontier.append(leaf)
-            completed += [
-                {"level": level, "idx": index >> level, "hash": subtrees[level]}
-                for level in range(STEP, len(subtrees), STEP)
-            ]
+            if len(subtrees) > STEP:
+                completed += [
+                    {"level": level, "idx": index >> level, "hash": subtrees[level]}
+                    for level in range(STEP, len(subtrees), STEP)
+                ]
         insert_tuples(connection, entries, _COLUMNS, rows)
         insert_missing(connection, causes, caused)
         insert_missing(connection, types, [{"type": type, "block": block} for type, block in sorted(blocks)])

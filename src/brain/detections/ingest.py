@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,9 +26,11 @@ from brain.detections.sshd_records import SshdRecords
 from brain.detections.tables import logs, make_tables
 from brain.errors import InvalidInput
 from brain.kit import positions
+from brain.kit.applied_ids import AppliedIds
 from brain.kit.database import create_tables, reachable
 from brain.kit.log_files import Line, LogPlace, identity_of, lines_from, open_log, place_after, start_of
 from brain.kit.sql import upsert
+from brain.stream.decoded import digest_of
 
 GROUP = "brain.detections.logs"
 """The name under which ids of records are remembered."""
@@ -75,6 +77,7 @@ class LogIngest:
         self._changed_at = time.time()
         self._repeats: OrderedDict[str, int] = OrderedDict()
         self._identity = ""
+        self._ids = AppliedIds(GROUP, REMEMBERED)
         make_tables(database)
         create_tables(database, positions.METADATA)
         with database.begin() as db:
@@ -190,14 +193,18 @@ class LogIngest:
                 found.append(self._record(one))
         with reachable(self._database), self._database.begin() as db:
             standing = positions.lock(db, GROUP)
-            fresh = positions.claim(db, GROUP, standing.applied, [one.id for one in found], REMEMBERED)
+            fresh = self._ids.fresh(db, standing.applied, [digest_of(one.id) for one in found])
             wanted = _first_of_each(found, fresh)
             self._projector.feed(db, wanted)
-            positions.move(db, GROUP, standing._replace(applied=standing.applied + len(wanted)))
+            applied = standing.applied + len(wanted)
+            last_id = wanted[-1].id if wanted else ""
+            self._ids.store(db, standing.applied, applied, [digest_of(one.id) for one in wanted], last_id)
+            positions.move(db, GROUP, standing._replace(applied=applied))
             lately = dict([*self._repeats.items()][-_LATELY:])
             place = msgspec.to_builtins(msgspec.structs.replace(batch[-1].place, repeats=lately))
             row = {"identity": identity, "kind": self._kind, "path": str(path), "place": place, "read_at": time.time()}
             upsert(db, logs, [row])
+        self._ids.keep()
         summary.counted += len(wanted)
         summary.repeated += len(found) - len(wanted)
 
@@ -214,10 +221,10 @@ class LogIngest:
         return Record(record.data, record.kind, time.time() if record.time is None else record.time, id[:200])
 
 
-def _first_of_each(found: Sequence[Record], fresh: set[str]) -> list[Record]:
+def _first_of_each(found: Sequence[Record], fresh: Set[bytes]) -> list[Record]:
     wanted: dict[str, Record] = {}
     for one in found:
-        if one.id in fresh:
+        if digest_of(one.id) in fresh:
             wanted.setdefault(one.id, one)
     return list(wanted.values())
 

@@ -15,15 +15,9 @@ from sqlalchemy import Connection, and_, select, update
 from brain.charter import Event, IncidentState, Severity
 from brain.incidents import source_events as source
 from brain.incidents import tables
+from brain.incidents.correlating import correlation_ids
 from brain.incidents.evidence import Evidence
-from brain.incidents.models import (
-    CORRELATION_CHARACTERS,
-    Incident,
-    IncidentChange,
-    Recurrence,
-    correlation_of,
-    recurrence,
-)
+from brain.incidents.models import Incident, IncidentChange, Recurrence, recurrence
 from brain.incidents.settings import IncidentSettings
 from brain.incidents.source_events import read_payload
 from brain.incidents.transaction import IncidentTransaction
@@ -51,52 +45,46 @@ class StoredItem(Protocol):
     """The part of a projection's item that is read here."""
 
     @property
+    def position(self) -> str:
+        """Where it is in the stream."""
+
+    @property
     def event(self) -> Event | None:
         """The event, or None for stored bytes that are no event."""
 
 
 class IncidentProjector:
-    """Turns batches of events into incidents. `clock` gives the Unix time at which the outbox's rows are due."""
+    """Turns batches of events into incidents.
 
-    def __init__(self, settings: IncidentSettings, clock: Callable[[], float]) -> None:
+    `clock` gives the Unix time at which the outbox's rows are due, `event_at` the stream's bytes at a position.
+    """
+
+    def __init__(
+        self,
+        settings: IncidentSettings,
+        clock: Callable[[], float],
+        event_at: Callable[[str], bytes | None],
+    ) -> None:
         self._settings = settings
         self._clock = clock
+        self._event_at = event_at
 
     def apply(self, db: Connection, items: Sequence[StoredItem]) -> None:
         """Apply a batch in the order of the stream, in the transaction of `db`.
 
-        Raises EnvelopeError for an event whose payload lacks a key that is read.
+        Raises EnvelopeError for an event whose payload lacks a key that is read, and Unavailable.
         """
-        events = [item.event for item in items if item.event is not None and item.event.source != SOURCE]
-        causes = _causes(db, events)
-        correlated = [
-            (event, causes.setdefault(event.id, clip_text(correlation_of(event, causes), CORRELATION_CHARACTERS)))
-            for event in events
-        ]
+        mine = [item for item in items if item.event is not None and item.event.source != SOURCE]
+        events = [item.event for item in mine if item.event is not None]
+        belong = correlation_ids(db, events)
         transaction = IncidentTransaction(db, self._settings, self._clock())
-        transaction.load(correlation_id for _, correlation_id in correlated)
-        evidence = Evidence(db, self._settings.decision_window)
-        evidence.remember(correlated)
-        for event, correlation_id in correlated:
+        transaction.load(belong)
+        evidence = Evidence(db, self._settings.decision_window, self._event_at)
+        evidence.remember([(item.position, event, to) for item, event, to in zip(mine, events, belong, strict=True)])
+        for event, correlation_id in zip(events, belong, strict=True):
+            if event.type == source.DECISION and transaction.current(correlation_id) is None:
+                continue
             _EventProjection(transaction, evidence, event, correlation_id, self._settings.reopen_window).apply()
-
-
-def _causes(db: Connection, events: Sequence[Event]) -> dict[str, str]:
-    """The correlation ids of the earlier events that caused those of these events that have none themselves."""
-    wanted = [
-        cause
-        for event in events
-        if not event.correlation_id and isinstance(cause := event.meta.get("causation_id"), str)
-    ]
-    if not wanted:
-        return {}
-    links, incidents = tables.links, tables.incidents
-    rows = db.execute(
-        select(links.c.event_id, incidents.c.correlation_id)
-        .join(incidents, incidents.c.id == links.c.incident)
-        .where(links.c.event_id.in_(wanted))
-    )
-    return {row.event_id: row.correlation_id for row in rows}
 
 
 class _Kept(NamedTuple):

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Engine,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -54,7 +55,13 @@ def _add_attempt(db: Connection) -> None:
     add_column(db, mirrors.c.tried_at)
 
 
-metadata: MetaData = versioned("incidents", _add_version, _add_ends, _order_by_time, _add_attempt)
+def _refer_to_decisions(db: Connection) -> None:
+    """Version 6: decisions are references into the stream; those of the last minutes are not taken over."""
+    db.exec_driver_sql("DROP TABLE IF EXISTS incidents_recent")
+    decided.create(db, checkfirst=True)
+
+
+metadata: MetaData = versioned("incidents", _add_version, _add_ends, _order_by_time, _add_attempt, _refer_to_decisions)
 
 _BIG = BigInteger().with_variant(Integer, "sqlite")
 
@@ -144,23 +151,21 @@ health: Table = Table(
 )
 """The critical health events by correlation id and number, and the state of each."""
 
-recent: Table = Table(
-    "incidents_recent",
+decided: Table = Table(
+    "incidents_decided",
     metadata,
-    Column("event_id", Text, primary_key=True),
-    Column("story", Text, key="correlation_id", nullable=False),
-    Column("agent", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("resource", Text, nullable=False),
-    Column("effect", Text, nullable=False),
-    Column("rule_id", Text),
-    Column("reason", Text, nullable=False),
+    Column("number", _BIG, primary_key=True, autoincrement=False),
     Column("at", Double, nullable=False),
-    Index("incidents_recent_agent", "agent", "at"),
-    Index("incidents_recent_story", "correlation_id", "at"),
-    Index("incidents_recent_at", "at"),
+    Column("until", Double, nullable=False),
+    Column("positions", LargeBinary, nullable=False),
+    Column("agents", LargeBinary, nullable=False),
+    Column("stories", LargeBinary, key="correlation_ids", nullable=False),
+    Index("incidents_decided_until", "until"),
 )
-"""The policy decisions of the last minutes, from which an incident gets those that explain it."""
+"""Where in the stream the policy decisions of the last minutes are, a row for those of one batch.
+
+`number` counts them up to its last one; `at` and `until` are the earliest and the latest of their times.
+`evidence_page` has the form of the rest."""
 
 windows: Table = Table(
     "incidents_windows",

@@ -77,7 +77,7 @@ class IncidentTasks:
             ),
             clock=clock,
         )
-        projector = IncidentProjector(settings, clock)
+        projector = IncidentProjector(settings, clock, context.stream.backend.at)
         self._projection = Projection(context, GROUP, projector.apply, pattern=PATTERN, former="incidents")
 
     @classmethod

@@ -21,7 +21,7 @@ from brain.incidents.repository import incident_of
 from brain.incidents.settings import IncidentSettings
 from brain.incidents.threat_moves import put_threat_moves
 from brain.incidents.ticket_queue import add_tickets, enqueue
-from brain.kit.sql import insert_into
+from brain.kit.sql import insert_into, one_of
 from brain.text import clip_text
 
 MOST_ENTRIES = 500
@@ -30,7 +30,6 @@ MOST_EVENTS = 1000
 """Events that are linked to one incident."""
 _MOST_THREATS = 20  # ids of threats in an event about an incident
 _ALIKE_WITHIN = 60.0  # seconds
-_AT_ONCE = 500  # parameters of one statement
 _OVERFLOW = "further events"
 
 
@@ -50,18 +49,18 @@ class IncidentTransaction:
     def load(self, correlation_ids: Iterable[str]) -> None:
         """Read and lock the last incident of each of these correlation ids, all at once."""
         wanted = [one for one in dict.fromkeys(correlation_ids) if one not in self._current]
+        if not wanted:
+            return
+        self._current.update(dict.fromkeys(wanted))
         table = tables.incidents
-        for start in range(0, len(wanted), _AT_ONCE):
-            some = wanted[start : start + _AT_ONCE]
-            self._current.update(dict.fromkeys(some))
-            rows = self.db.execute(
-                select(table)
-                .where(table.c.correlation_id.in_(some))
-                .order_by(table.c.correlation_id, table.c.episode)
-                .with_for_update()
-            )
-            for row in rows:  # the last episode of a correlation id comes last, and stays
-                self._current[row.correlation_id] = incident_of(row)
+        rows = self.db.execute(
+            select(table)
+            .where(one_of(self.db, table.c.correlation_id, wanted))
+            .order_by(table.c.correlation_id, table.c.episode)
+            .with_for_update()
+        )
+        for row in rows:  # the last episode of a correlation id comes last, and stays
+            self._current[row.correlation_id] = incident_of(row)
 
     def current(self, correlation_id: str) -> Incident | None:
         """The last incident of this correlation id, if it has had one."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import groupby
 
-import msgspec
 import sqlalchemy as sa
 
 from brain.kit.lineage import Known, Place
 from brain.kit.schema import add_column, versioned
-from brain.kit.sql import upsert
+from brain.kit.sql import insert_missing, upsert
 from brain.stream.backends import StreamIdentity, position_key
+from brain.stream.decoded import digest_of
 
-__all__ = ["ANCHORS", "ID_CHARACTERS", "METADATA", "POSITIONS", "SEEN"]
+__all__ = ["ANCHORS", "FORGET_EVERY", "IDS", "METADATA", "POSITIONS"]
 
-ID_CHARACTERS = 200
 ANCHOR_EVERY = 1000
 """Events applied between two anchors that are kept."""
 FORGET_EVERY = 50_000
@@ -28,17 +27,27 @@ def _add_lines(db: sa.Connection) -> None:
     ANCHORS.create(db, checkfirst=True)
 
 
-def _shrink_seen(db: sa.Connection) -> None:
-    """Version 3: an event applied is one entry of one tree, where it was three."""
+def _drop_number(db: sa.Connection) -> None:
+    """Version 3: the numbers of applied events have no index."""
     db.exec_driver_sql("DROP INDEX IF EXISTS consumer_seen_number")
-    if db.dialect.name == "sqlite":
-        db.exec_driver_sql("ALTER TABLE consumer_seen RENAME TO consumer_seen_before")
-        SEEN.create(db)
-        db.exec_driver_sql("INSERT INTO consumer_seen SELECT name, event_id, number FROM consumer_seen_before")
-        db.exec_driver_sql("DROP TABLE consumer_seen_before")
 
 
-METADATA = versioned("projection", _add_lines, _shrink_seen)
+def _pack_ids(db: sa.Connection) -> None:
+    """Version 4: the ids of a batch are one row of digests; each was a row."""
+    IDS.create(db, checkfirst=True)
+    if not sa.inspect(db).has_table(_SEEN.name):
+        return
+    rows = db.execute(sa.select(_SEEN).order_by(_SEEN.c.name, _SEEN.c.number, _SEEN.c.event_id)).all()
+    packed = []
+    for (name, number), batch in groupby(rows, key=lambda row: (row.name, row.number)):
+        ids = [row.event_id for row in batch]
+        digests = b"".join(map(digest_of, ids))
+        packed.append({"name": name, "applied": number + len(ids), "ids": digests, "last_id": ids[-1]})
+    insert_missing(db, IDS, packed)
+    db.exec_driver_sql("DROP TABLE consumer_seen")
+
+
+METADATA = versioned("projection", _add_lines, _drop_number, _pack_ids)
 POSITIONS = sa.Table(
     "consumer_positions",
     METADATA,
@@ -49,14 +58,16 @@ POSITIONS = sa.Table(
     sa.Column("anchor", sa.String(40), nullable=False, server_default=""),
     sa.Column("branches", sa.Text, nullable=False, server_default=""),
 )
-SEEN = sa.Table(
-    "consumer_seen",
+IDS = sa.Table(
+    "consumer_ids",
     METADATA,
     sa.Column("name", sa.String(100), primary_key=True),
-    sa.Column("event_id", sa.String(ID_CHARACTERS), primary_key=True),
-    sa.Column("number", sa.BigInteger, nullable=False),
-    sqlite_with_rowid=False,
+    sa.Column("applied", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("ids", sa.LargeBinary, nullable=False),
+    sa.Column("last_id", sa.Text, nullable=False),
 )
+"""The ids of the events of each batch, by how many events the group had applied with it: `brain.kit.applied_ids`."""
+_SEEN = sa.table("consumer_seen", sa.column("name"), sa.column("event_id"), sa.column("number"))
 ANCHORS = sa.Table(
     "consumer_anchors",
     METADATA,
@@ -68,12 +79,6 @@ ANCHORS = sa.Table(
 """Older places, as far back as the ids of the events after them are remembered."""
 
 _BEGIN = "INSERT INTO consumer_positions (name, position, applied) VALUES (:name, '', 0) ON CONFLICT DO NOTHING"
-_CLAIM = {
-    "sqlite": "INSERT OR IGNORE INTO consumer_seen SELECT :name, value, :number FROM json_each(:ids) "
-    "RETURNING event_id",
-    "postgresql": "INSERT INTO consumer_seen SELECT :name, value, :number "
-    "FROM jsonb_array_elements_text(CAST(:ids AS jsonb)) ON CONFLICT DO NOTHING RETURNING event_id",
-}
 
 
 def begin(db: sa.Connection, group: str) -> None:
@@ -85,7 +90,7 @@ def rename(db: sa.Connection, former: str, group: str) -> bool:
     """Give the group another name; whether there was one under the former name."""
     if not db.execute(POSITIONS.update().where(POSITIONS.c.name == former).values(name=group)).rowcount:
         return False
-    for table in (SEEN, ANCHORS):
+    for table in (IDS, ANCHORS):
         db.execute(table.update().where(table.c.name == former).values(name=group))
     return True
 
@@ -106,18 +111,6 @@ def read_known(db: sa.Connection, group: str) -> Known | None:
     return Known(
         group, Place(row.position, row.anchor, row.applied), anchors, row.stream, frozenset(row.branches.split())
     )
-
-
-def claim(db: sa.Connection, group: str, number: int, ids: Sequence[str], remembered: int) -> set[str]:
-    """Note the ids as applied after `number` others; those that were never applied.
-
-    From time to time the oldest are forgotten: that reads all of the group, so that no index of the numbers is kept.
-    """
-    values = {"name": group, "number": number, "ids": msgspec.json.encode(list(dict.fromkeys(ids))).decode()}
-    fresh = set(db.execute(sa.text(_CLAIM[db.dialect.name]), values).scalars())
-    if number // FORGET_EVERY != (number + len(ids)) // FORGET_EVERY:
-        db.execute(sa.delete(SEEN).where(SEEN.c.name == group, SEEN.c.number < number - remembered))
-    return fresh
 
 
 def move(db: sa.Connection, group: str, place: Place) -> None:

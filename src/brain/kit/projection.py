@@ -11,7 +11,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from hashlib import sha256
 from typing import Any
 
 from brain.extras import needs
@@ -19,13 +18,15 @@ from brain.extras import needs
 with needs(__name__):
     import sqlalchemy as sa
 
-from brain.charter import Event, Pattern
+from brain.charter import Pattern
 from brain.kit import positions
+from brain.kit.applied_ids import AppliedIds
 from brain.kit.database import OUTAGE, create_tables, is_broken
 from brain.kit.database_identity import GroupOwner, claim_group, identify
 from brain.kit.database_threads import for_tasks
 from brain.kit.lineage import CannotContinue, Place, anchor_of, locate
-from brain.kit.positions import ID_CHARACTERS, POSITIONS
+from brain.kit.positions import POSITIONS
+from brain.kit.rounds import Rounds
 from brain.kit.schema import NewerSchema
 from brain.logs import Log
 from brain.plugins import PluginContext
@@ -33,7 +34,7 @@ from brain.stream import EventStream
 from brain.stream.backends import Entry, NoGroup, position_key
 from brain.stream.closed import Closed
 from brain.stream.dead_letters import DeadLetter
-from brain.stream.decoded import DecodedEvent
+from brain.stream.decoded import ID_CHARACTERS, DecodedEvent, Page
 from brain.stream.matching import type_filter
 from brain.stream.retry import Backoff, retry_delay
 
@@ -96,31 +97,21 @@ class Projection:
         self._apply = apply
         self.batch = 1000
         """Events in one transaction at most."""
-        self.batches_behind = 1
+        self.batches_behind = 4
         """How many times as many there may be while more wait and a transaction is quick."""
         self._limit = self.batch
         self._committed = committed or (lambda: None)
         self._failures: Counter[str] = Counter()
         self._advanced: tuple[str, float] = ("", 0.0)
         self._owner = GroupOwner("", "")
+        self._ids = AppliedIds(group, REMEMBERED)
 
     async def run(self) -> None:
         """Consume until cancelled."""
         backoff = Backoff(0.05, 5.0)
         while True:
             try:
-                position = await for_tasks(self._database, self._begin)
-                await self._stream.call(self._make_group, position)
-                with self._stream.changes.listen() as changed:
-                    while True:
-                        changed.clear()
-                        reached = await self._next(position)
-                        backoff.reset()
-                        if reached is not None:
-                            position = reached
-                        else:
-                            position = await self._rest_at(position)
-                            await self._stream.wait_for_change(changed)
+                await self._consume(backoff)
             except NoGroup:
                 log.warning("the group is gone; making it again", group=self.group)
             except _STANDSTILL as error:
@@ -133,26 +124,50 @@ class Projection:
                 log.warning("a projection waits for the stream or the database", group=self.group, error=str(error))
                 await asyncio.sleep(backoff.next_delay())
 
-    async def _next(self, position: str) -> str | None:
+    async def _consume(self, backoff: Backoff) -> None:
+        rounds = Rounds.of(self._stream, self._database)
+        rounds.enter(self)
+        try:
+            position = await for_tasks(self._database, self._begin)
+            await self._stream.call(self._make_group, position)
+            with self._stream.changes.listen() as changed:
+                while True:
+                    changed.clear()
+                    rounds.enter(self, position)
+                    reached = await self._next(rounds, position)
+                    backoff.reset()
+                    if reached is not None:
+                        position = reached
+                    else:
+                        rounds.leave(self)
+                        position = await self._rest_at(position)
+                        await self._stream.wait_for_change(changed)
+        finally:
+            rounds.leave(self)
+
+    async def _next(self, rounds: Rounds, position: str) -> str | None:
         """Apply what comes after the position; the position reached, or None when there was nothing."""
         size = min(self.batch * self.batches_behind, self._limit)
-        entries = await self._stream.call(self._read, position, size)
-        if entries is None:
+        place = (position, self._reached.anchor)
+        page = await rounds.read(self, place, size, lambda: self._read_for_all(position, size))
+        if page is None:
+            page = await self._stream.call(self._read, position, size)
+        if page is None:
             attached = await for_tasks(self._database, self._attach)
             if attached != position:
                 return attached
-            entries = await self._stream.call(self._stream.backend.read, position, size, self.group)
-        if not entries:
+            page = Page(await self._stream.call(self._stream.backend.read, position, size, self.group))
+        if not page.entries:
             return None
-        began = time.monotonic()
         try:
-            reached = await for_tasks(self._database, self._apply_batch, entries)
+            reached, seconds = await rounds.apply(self, position, page)
         except (*OUTAGE, *_STANDSTILL):
             raise
         except Exception as error:  # noqa: BLE001  (an event that cannot be applied must not hold up the others)
+            rounds.leave(self)
             self._check_database(error)
-            return await self._failed(position, entries, error)
-        self._adapt(len(entries), time.monotonic() - began)
+            return await self._failed(position, page.entries, error)
+        self._adapt(len(page.entries), seconds)
         await self._report()
         return reached
 
@@ -208,6 +223,7 @@ class Projection:
             claim_group(self._stream.backend, self._owner, self.group)
             with self._database.begin() as db:
                 positions.begin(db, self.group)
+            self._ids.forget()
             position = self._attach()
         except sa.exc.DBAPIError as error:
             self._check_database(error)
@@ -253,30 +269,46 @@ class Projection:
             positions.rename(db, former, self.group)
         log.info("a projection has a new name", group=self.group, former=former)
 
-    def _apply_batch(self, entries: Sequence[Entry]) -> str:
-        items = self._stream.decoded.decode(entries, self._wanted)
-        last = Place(entries[-1].position, anchor_of(entries[-1].data))
-        if not items and not self._is_store_due():
-            self._reached = last
-            return last.position
-        with self._database.begin() as db:
-            stands = positions.lock(db, self.group)
-            if self._moved_by_another(stands):
-                return stands.position
-            fresh = self._fresh(db, stands.applied, items) if items else []
-            if fresh:
-                self._apply(db, fresh)
-            place = last._replace(applied=stands.applied + len(fresh))
-            positions.move(db, self.group, place)
-            if place.applied >= self._anchored + positions.ANCHOR_EVERY:
-                positions.keep_anchor(db, self.group, place, REMEMBERED)
-                self._anchored = place.applied
-        self._note_stored(place)
-        self.applied += len(fresh)
-        self.duplicates += len(items) - len(fresh)
+    @property
+    def wants_all(self) -> bool:
+        """Whether every event is decoded for it."""
+        return self._wanted is None
+
+    def passed_over(self, page: Page) -> str | None:
+        """The position reached, when the page has nothing for this projection and need not be stored."""
+        if self._is_store_due() or page.decoded(self._wanted, self.pattern):
+            return None
+        last = page.entries[-1]
+        self._reached = Place(last.position, anchor_of(last.data))
+        return last.position
+
+    def apply_page(self, db: sa.Connection, page: Page) -> Callable[[], str]:
+        """Apply what the page has for this projection; see `brain.kit.rounds.Member`."""
+        stands = positions.lock(db, self.group)
+        if self._moved_by_another(stands):
+            return lambda: stands.position
+        items = page.decoded(self._wanted, self.pattern)
+        fresh = self._fresh(db, stands.applied, items) if items else []
         if fresh:
-            self._committed()
-        return place.position
+            self._apply(db, fresh)
+        last = page.entries[-1]
+        place = Place(last.position, anchor_of(last.data), stands.applied + len(fresh))
+        positions.move(db, self.group, place)
+        if anchored := place.applied >= self._anchored + positions.ANCHOR_EVERY:
+            positions.keep_anchor(db, self.group, place, REMEMBERED)
+
+        def committed() -> str:
+            if anchored:
+                self._anchored = place.applied
+            self._note_stored(place)
+            self.applied += len(fresh)
+            self.duplicates += len(items) - len(fresh)
+            self._ids.keep()
+            if fresh:
+                self._committed()
+            return place.position
+
+        return committed
 
     def _moved_by_another(self, stands: Place) -> bool:
         """Whether another process has moved the position, which is locked; this one goes on from there."""
@@ -289,17 +321,14 @@ class Projection:
         self._stored = self._reached = place
         self._stored_at = time.monotonic()
 
-    def _fresh(self, db: sa.Connection, number: int, items: Sequence[Item]) -> list[Item]:
-        """Those never applied before, each once."""
-        ids = [_key(item.event) for item in items if item.event is not None]
-        fresh_ids = positions.claim(db, self.group, number, ids, REMEMBERED)
-        found = []
-        for item in items:
-            if item.event is None:
-                found.append(item)
-            elif (key := _key(item.event)) in fresh_ids:
-                fresh_ids.discard(key)
-                found.append(item)
+    def _fresh(self, db: sa.Connection, applied: int, items: Sequence[Item]) -> Sequence[Item]:
+        """Those never applied before, each once; noted as applied."""
+        wanted = self._ids.fresh(db, applied, [item.digest for item in items if item.event is not None])
+        found = items if len(wanted) == len(items) else _first_of_each(items, wanted)
+        events = [item for item in found if item.event is not None]
+        last = events[-1].event if events else None
+        digests = [item.digest for item in events]
+        self._ids.store(db, applied, applied + len(found), digests, last.id[:ID_CHARACTERS] if last else "")
         return found
 
     async def _failed(self, position: str, entries: Sequence[Entry], error: Exception) -> str:
@@ -346,13 +375,18 @@ class Projection:
         self._note_stored(place)
         return place.position
 
-    def _read(self, position: str, size: int) -> list[Entry] | None:
+    def _read(self, position: str, size: int) -> Page | None:
         """The next events; None when the stream is perhaps not the one that was read up to the position any more.
 
         In this order: had it been restored before the look, what was read might be of another line.
         """
         entries = self._stream.backend.read(position, size, self.group)
-        return entries if self._is_there(position) else None
+        return Page(entries) if self._is_there(position) else None
+
+    def _read_for_all(self, position: str, size: int) -> Page | None:
+        """As `_read`, for every projection that has reached the same place; None also where it is not for all."""
+        entries = self._stream.backend.read_common(position, size)
+        return Page(entries) if entries is not None and self._is_there(position) else None
 
     def _is_there(self, position: str) -> bool:
         """Whether the last event that was read is in the stream, at its place: one look-up by key."""
@@ -374,6 +408,11 @@ class Projection:
         self._stream.backend.advance(self.group, position)
 
 
-def _key(event: Event) -> str:
-    """The event's id; a digest in the place of one that is longer than an index takes."""
-    return event.id if len(event.id) <= ID_CHARACTERS else f"sha256 {sha256(event.id.encode()).hexdigest()}"
+def _first_of_each(items: Sequence[Item], wanted: set[bytes]) -> list[Item]:
+    """The first of each that is wanted, and what is no event."""
+    left, found = set(wanted), []
+    for item in items:
+        if item.event is None or item.digest in left:
+            left.discard(item.digest)
+            found.append(item)
+    return found

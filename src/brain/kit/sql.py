@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 import sqlalchemy as sa
 
 if TYPE_CHECKING:
@@ -139,6 +140,16 @@ def _key_of(table: sa.Table) -> list[str]:
 
 def _mark(dialect: sa.Dialect) -> str:
     return "?" if dialect.paramstyle == "qmark" else "%s"
+
+
+def one_of(db: sa.Connection, column: sa.ColumnElement[Any], texts: Iterable[str]) -> sa.ColumnElement[bool]:
+    """Whether the column is one of these texts, however many there are: they are one parameter, a JSON array."""
+    given = sa.bindparam(None, msgspec.json.encode(list(texts)).decode(), sa.Text)
+    if db.dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import JSONB
+
+        return column.in_(sa.select(sa.func.jsonb_array_elements_text(sa.cast(given, JSONB)).column_valued("value")))
+    return column.in_(sa.select(sa.func.json_each(given).table_valued("value").c.value))
 
 
 def chunks(values: Sequence[V]) -> Iterator[Sequence[V]]:

@@ -6,7 +6,7 @@ declared, but nothing keeps a third party from publishing it with something else
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +29,12 @@ KINDS = tuple(map(str, HealthKind))
 OUTCOMES = ("healed", "failed")
 _POINTS_OFF = frozenset({HealthSeverity.WARNING, HealthSeverity.CRITICAL})
 _ABOUT_THREATS = frozenset({"threat.detected", "threat.updated", "threat.status_changed", "threat.mitigated"})
+
+
+_DENY = str(Effect.DENY)
+
+Observation = tuple[int, str, int]
+"""The start of a bucket of 10 s, a label and a value."""
 
 
 @dataclass(slots=True)
@@ -88,6 +94,19 @@ class Increments:
         if name in series.RANKED:
             self.ranked[name].append((bucket, label, value))
 
+    def add_each(self, name: str, observations: Sequence[Observation]) -> None:
+        """All observations of a series, in order; labels from outside are made to fit here, each once."""
+        counts = Counter(observations)
+        labels = {label: text(label) if name in series.RANKED else label for _, label, _ in counts}
+        for (bucket, label, value), count in counts.items():
+            cell = self.cells[bucket, name, labels[label]]
+            cell.count += count
+            cell.sum += count * value
+        if name in series.RANKED:
+            if any(label != written for label, written in labels.items()):
+                observations = [(bucket, labels[label], value) for bucket, label, value in observations]
+            self.ranked[name] += observations
+
     def observe(self, event: Event, name: str, label: str, seconds: float) -> None:
         """One duration, in the histogram of its series too."""
         bucket = bucket_of(event.timestamp)
@@ -101,34 +120,65 @@ class Increments:
 def accumulate(events: Iterable[tuple[str, Event]]) -> Increments:
     """What these events (with their positions) add, apart from what depends on the threats known before."""
     increments = Increments()
+    types: list[Observation] = []
+    modules: list[Observation] = []
+    decisions: list[tuple[int, Event]] = []
     for position, event in events:
         bucket = bucket_of(event.timestamp)
-        increments.first.setdefault(bucket, position)
-        increments.add(bucket, series.EVENTS_BY_TYPE, text(event.type))
-        increments.add(bucket, series.EVENTS_BY_MODULE, text(event.source.removesuffix("_service")))
+        if bucket not in increments.first:
+            increments.first[bucket] = position
+        types.append((bucket, event.type, 0))
+        modules.append((bucket, event.source.removesuffix("_service"), 0))
         severity = event.payload.get("severity")
         if severity is not None:
             increments.add(bucket, series.EVENTS_BY_SEVERITY, one_of(SEVERITIES, severity))
         if event.type == "policy.rule_evaluated":
-            _add_decision(increments, bucket, event)
+            decisions.append((bucket, event))
         elif event.type == "immune.event_published":
             _add_health(increments, bucket, position, event)
         elif event.type in _ABOUT_THREATS:
             _add_threat(increments, bucket, position, event)
+    increments.add_each(series.EVENTS_BY_TYPE, types)
+    increments.add_each(series.EVENTS_BY_MODULE, modules)
+    _add_decisions(increments, decisions)
     return increments
 
 
-def _add_decision(increments: Increments, bucket: int, event: Event) -> None:
-    payload = event.payload
-    effect = one_of(EFFECTS, payload.get("effect"))
-    denied = int(effect == Effect.DENY)
-    increments.add(bucket, series.DECISIONS_BY_EFFECT, effect)
-    increments.latest[series.DECISIONS_BY_EFFECT, effect] = (event, 1.0)
-    increments.add(bucket, series.DECISIONS_BY_AGENT, text(payload.get("agent_id")), denied)
-    increments.add(bucket, series.DECISIONS_BY_ACTION, text(payload.get("action")), denied)
-    took = number(payload.get("evaluation_time_us"), most=60e6)
-    if took is not None:
-        increments.observe(event, series.EVALUATION, "", took / 1e6)
+def _add_decisions(increments: Increments, decisions: Sequence[tuple[int, Event]]) -> None:
+    effects: list[Observation] = []
+    agents: list[Observation] = []
+    actions: list[Observation] = []
+    for bucket, event in decisions:
+        payload = event.payload
+        effect = one_of(EFFECTS, payload.get("effect"))
+        denied = int(effect == _DENY)
+        effects.append((bucket, effect, 0))
+        agent, action = payload.get("agent_id"), payload.get("action")
+        agents.append((bucket, agent if agent.__class__ is str else text(agent), denied))
+        actions.append((bucket, action if action.__class__ is str else text(action), denied))
+        increments.latest[series.DECISIONS_BY_EFFECT, effect] = (event, 1.0)
+    increments.add_each(series.DECISIONS_BY_EFFECT, effects)
+    increments.add_each(series.DECISIONS_BY_AGENT, agents)
+    increments.add_each(series.DECISIONS_BY_ACTION, actions)
+    _add_evaluations(increments, decisions)
+
+
+def _add_evaluations(increments: Increments, decisions: Sequence[tuple[int, Event]]) -> None:
+    """How long the decisions took, as `observe` does for one."""
+    name = series.EVALUATION
+    bins, scale = series.bin_series(name), series.SCALE[name]
+    times: list[Observation] = []
+    bounds: list[Observation] = []
+    for bucket, event in decisions:
+        took = number(event.payload.get("evaluation_time_us"), most=60e6)
+        if took is not None:
+            seconds = took / 1e6
+            bound = series.bin_of(name, seconds)
+            times.append((bucket, "", round(seconds * scale)))
+            bounds.append((bucket, bound, 0))
+            increments.latest[bins, bound] = (event, seconds)
+    increments.add_each(name, times)
+    increments.add_each(bins, bounds)
 
 
 def _add_health(increments: Increments, bucket: int, position: str, event: Event) -> None:

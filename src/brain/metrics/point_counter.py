@@ -113,7 +113,13 @@ def _add(rows: Rows, cells: dict[str, Cell]) -> None:
 def _rank(rows: Rows, point: Point, increments: Increments, step: int) -> None:
     """Add the single observations in order, where not all labels find room."""
     bucket, name = point
-    here = ((label, value) for at, label, value in increments.ranked[name] if start_of(at, step) == bucket)
+    observed = increments.ranked[name]
+    buckets = {at for at, _, _ in observed}
+    inside = {at for at in buckets if start_of(at, step) == bucket}
+    if inside == buckets:
+        here = [(label, value) for _, label, value in observed]
+    else:
+        here = [(label, value) for at, label, value in observed if at in inside]
     add_ranked(rows, here)
 
 

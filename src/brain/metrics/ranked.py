@@ -23,6 +23,7 @@ from brain.metrics.series import OTHER
 LIMIT = 200
 """Labels with rows of their own. Not a setting: points counted under another one would not equal a recount."""
 DENIAL = 10
+_DENIAL_MORE = DENIAL - 1
 
 
 class RankedRow(Protocol):
@@ -55,7 +56,7 @@ class Row:
     @property
     def weight(self) -> int:
         """By which rows are ranked."""
-        return self.error + self.count + (DENIAL - 1) * self.sum
+        return self.error + self.count + _DENIAL_MORE * self.sum
 
     def add(self, observation: int) -> None:
         """One observation more."""
@@ -76,7 +77,35 @@ def fits(rows: Mapping[str, object], labels: Iterable[str], limit: int = LIMIT) 
 
 def add_ranked(rows: MutableMapping[str, Row], observations: Iterable[tuple[str, int]], limit: int = LIMIT) -> None:
     """Add observations (label, value) in order, giving rows of their own to at most `limit` labels besides OTHER."""
-    rank(rows, observations, Row, limit)
+    # As `rank`, written out for this kind of row: most events come by here, at every step of time.
+    other, replace = rows.get(OTHER), heapq.heapreplace
+    heap = [(row.weight, label) for label, row in rows.items() if label != OTHER]
+    heapq.heapify(heap)
+    for label, value in observations:
+        row = rows.get(label)
+        if row is not None:
+            row.count += 1
+            row.sum += value
+        elif label == OTHER:
+            other = rows[OTHER] = Row(1, value)
+        elif len(heap) < limit:
+            row = rows[label] = Row(1, value)
+            heapq.heappush(heap, (row.weight, label))
+        else:
+            weight, lightest = heap[0]
+            row = rows[lightest]
+            while weight != (now := row.error + row.count + _DENIAL_MORE * row.sum):
+                replace(heap, (now, lightest))
+                weight, lightest = heap[0]
+                row = rows[lightest]
+            if other is None:
+                other = rows[OTHER] = Row()
+            other.count += row.count
+            other.sum += row.sum
+            del rows[lightest]
+            row.count, row.sum, row.error = 1, value, weight
+            rows[label] = row
+            replace(heap, (weight + 1 + _DENIAL_MORE * value, label))
 
 
 def rank(
@@ -88,21 +117,32 @@ def rank(
     heapq.heapify(heap)
     for label, observation in observations:
         row = rows.get(label)
-        if row is None:
+        if row is not None:
+            row.add(observation)
+        elif label == OTHER:
             row = rows[label] = make()
-            if label != OTHER:
-                if len(heap) >= limit:
-                    row.error = _make_room(rows, heap, make)
-                heapq.heappush(heap, (row.error, label))
-        row.add(observation)
+            row.add(observation)
+        elif len(heap) < limit:
+            row = rows[label] = make()
+            row.add(observation)
+            heapq.heappush(heap, (row.weight, label))
+        else:
+            weight = _make_room(rows, heap, make)
+            row = rows[label] = make()
+            row.error = weight
+            row.add(observation)
+            heapq.heapreplace(heap, (row.weight, label))
 
 
 def _make_room(rows: MutableMapping[str, R], heap: list[tuple[int, str]], make: Callable[[], R]) -> int:
-    """Add the lightest row (of equal ones the first by label) to OTHER; its weight."""
-    while heap[0][0] < (weight := rows[heap[0][1]].weight):
-        heapq.heapreplace(heap, (weight, heap[0][1]))
-    weight, label = heapq.heappop(heap)
+    """Add the lightest row (of equal ones the first by label) to OTHER; its weight. It is still on top of the heap."""
+    weight, label = heap[0]
+    while weight < (now := rows[label].weight):
+        heapq.heapreplace(heap, (now, label))
+        weight, label = heap[0]
     gone = rows.pop(label)
-    other = rows.setdefault(OTHER, make())
+    other = rows.get(OTHER)
+    if other is None:
+        other = rows[OTHER] = make()
     other.absorb(gone)
     return weight

@@ -6,6 +6,7 @@ their `sum` as a whole number in units of 1/`SCALE` (so that adding up in any or
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -61,4 +62,4 @@ def bin_series(series: str) -> str:
 
 def bin_of(series: str, seconds: float) -> str:
     """The bound of the first bin that takes the observation."""
-    return next(text for bound, text in BINS[series] if seconds <= bound)
+    return BINS[series][bisect_left(_BOUNDS[series], seconds)][1]

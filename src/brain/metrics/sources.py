@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, RowMapping, select
 
 from brain.charter import Event
 from brain.errors import Conflict, EnvelopeError, NotFound, Unavailable
-from brain.kit.positions import POSITIONS, SEEN
+from brain.kit.positions import IDS, POSITIONS
 from brain.kit.projection import REMEMBERED
 from brain.kit.protocols import AuditedEvent, AuditEvents
 from brain.logs import Log
@@ -101,9 +101,8 @@ class AuditSource:
         projected_to(stored)
         self._log = log
         first = log.last_index(list(stored.execute(select(tables.origin.c.event_id)).scalars()))
-        newest = select(func.max(SEEN.c.number)).where(SEEN.c.name == GROUP).scalar_subquery()
-        newest_ids = select(SEEN.c.event_id).where(SEEN.c.name == GROUP, SEEN.c.number == newest)
-        last = log.last_index(list(stored.execute(newest_ids).scalars()))
+        newest = select(IDS.c.last_id).where(IDS.c.name == GROUP).order_by(IDS.c.applied.desc()).limit(1)
+        last = log.last_index(list(stored.execute(newest).scalars()))
         if first is None:
             raise Conflict("metrics verify: the audit log begins after the first counted event; use --source stream")
         if last is None:

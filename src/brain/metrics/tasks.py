@@ -49,7 +49,6 @@ async def open_component(context: PluginContext) -> AsyncIterator[Component]:
         check(Defined(sets={SETTINGS: settings.defined()}))
     shipping = EventShipping(engine, CONSUMER, context.stream)
     counter = Projection(context, GROUP, EventCounter().apply, former=FORMER_GROUP)
-    counter.batches_behind = 8
     watcher = Watcher(engine, lambda: counter.dead)
     tasks: list[Callable[[], Coroutine[Any, Any, None]]] = [
         lambda: count(context, counter, settings),

@@ -38,7 +38,6 @@ from brain.stream.change_signal import ChangeSignal
 from brain.stream.closed import Closed
 from brain.stream.consumer import Consumer, DeliveryOptions, Handler
 from brain.stream.dead_letters import DeadLetter
-from brain.stream.decoded import DecodedEvents
 from brain.stream.event_outbox import EventOutbox, follow_closing
 from brain.stream.forcing import Forcing
 from brain.stream.group import Group, GroupOptions, GroupSession, check_group_name, loop_over
@@ -164,7 +163,6 @@ class EventStream(OutboxStream):
         """Have locks, signals and counts of this process's own. Touches nothing outside it."""
         self.changes: ChangeSignal = ChangeSignal()
         self.outage: Outage = Outage()
-        self.decoded: DecodedEvents = DecodedEvents()
         self._refusals = Refusals()
         self.standing: dict[str, str] = {}
         """Why groups that read by position, projections, stand still: by group, a sentence that says what to do."""

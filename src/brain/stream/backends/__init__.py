@@ -119,6 +119,9 @@ class Backend(Protocol):
     def read(self, after: str, limit: int, group: str | None = None) -> list[Entry]:
         """Events after the position ("" for the start), oldest first, with those redriven for `group` alone."""
 
+    def read_common(self, after: str, limit: int) -> list[Entry] | None:
+        """As `read`, once for all groups; None when one of these events was redriven for a group alone."""
+
     def read_back(self, before: str, limit: int) -> list[Entry]:
         """Events before the position ("" for the end), newest first."""
 

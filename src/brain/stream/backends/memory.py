@@ -102,6 +102,14 @@ class MemoryBackend:
             wanted = (row for row in rows if row.only_group in (None, group))
             return [Entry(str(row.position), row.data) for row in islice(wanted, limit)]
 
+    def read_common(self, after: str, limit: int) -> list[Entry] | None:
+        """As Backend says."""
+        with self._lock:
+            rows = list(islice(self._log, start := self._index_after(position_number(after)), start + limit))
+        if any(row.only_group is not None for row in rows):
+            return None
+        return [Entry(str(row.position), row.data) for row in rows]
+
     def read_back(self, before: str, limit: int) -> list[Entry]:
         """As Backend says."""
         with self._lock:

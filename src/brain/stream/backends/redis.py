@@ -90,6 +90,15 @@ class RedisBackend:
         """As Backend says."""
         return self._page("XRANGE", after, "-", "+", limit, group)
 
+    def read_common(self, after: str, limit: int) -> list[Entry] | None:
+        """As Backend says."""
+        with self._errors():
+            start = f"({after}" if after else "-"
+            rows: Any = self._redis.execute_command("XRANGE", self._events, start, "+", "COUNT", limit)
+        if not all(_is_for(row, None) for row in rows):
+            return None
+        return [Entry(position.decode(), fields[1]) for position, fields in rows]
+
     def read_back(self, before: str, limit: int) -> list[Entry]:
         """As Backend says."""
         return self._page("XREVRANGE", before, "+", "-", limit)

@@ -178,6 +178,17 @@ class SQLiteBackend:
         with self._reading() as db:
             return _read(db, position_number(after), limit, group)
 
+    def read_common(self, after: str, limit: int) -> list[Entry] | None:
+        """As Backend says."""
+        rows = self._query(
+            "SELECT position, data, only_group FROM events WHERE position > ? ORDER BY position LIMIT ?",
+            position_number(after),
+            limit,
+        )
+        if any(only_group is not None for _, _, only_group in rows):
+            return None
+        return [Entry(str(position), data) for position, data, _ in rows]
+
     def read_back(self, before: str, limit: int) -> list[Entry]:
         """As Backend says."""
         rows = self._query(
