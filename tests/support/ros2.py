@@ -91,7 +91,7 @@ async def linked(
         await server.start()
     one = {"robot": "rover", "most_hz": 1000.0} | command
     topics = {"/odom": {"type": "nav_msgs/msg/Odometry"}}
-    topics |= {feed.topic.topic: {"type": feed.topic.type} for feed in poses}
+    topics |= {name: topic.model_dump() for feed in poses for name, topic in feed.topics.items()}
     settings = LinkSettings.model_validate(
         {"driver": "rosbridge", "endpoint": url or server.url, "commands": {CMD: one}, "topics": topics}
         | dict(more or {})

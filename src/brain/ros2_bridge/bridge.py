@@ -91,7 +91,8 @@ class Bridge:
         }
         self._stopped: tuple[CommandGate | GoalGate, ...] = (*self.gates.values(), *self.actions.values())
         """What robots are stopped by; commands first."""
-        self.poses: dict[str, PoseFeed] = {feed.topic.topic: feed for feed in poses}
+        self.poses: Sequence[PoseFeed] = poses
+        self._feeds = {topic: [feed for feed in poses if topic in feed.topics] for one in poses for topic in one.topics}
         self.totals: dict[str, RateCounter] = {
             topic: RateCounter(topic, type) for topic, type in self.link.subscriptions().items()
         }
@@ -161,15 +162,15 @@ class Bridge:
             self._recorder.add(message, self.totals[message.topic].type)
         if self.viewers is not None and message.topic in self.totals:
             self.viewers.show(self.name, self.totals[message.topic].type, message)
-        if (feed := self.poses.get(message.topic)) is not None:
-            feed.add(message.message, now)
+        for feed in self._feeds.get(message.topic, ()):
+            feed.add(message.topic, message.message, now)
         gate = self.gates.get(message.topic)
         if gate is not None and not gate.is_own(message.message):
             self._note_rogue(gate, now)
 
     def unread(self, topic: str, reason: str) -> None:
         """A message came that could not be read; the link counted it."""
-        if (feed := self.poses.get(topic)) is not None:
+        for feed in self._feeds.get(topic, ()):
             feed.refuse(reason)
 
     def graph_changed(self, graph: Graph) -> None:
@@ -182,7 +183,7 @@ class Bridge:
             gone = {"removed": [name[:300] for name in removed[:MOST_NAMES]], "removed_count": len(removed)}
             self._announce(GRAPH_CHANGED, {"bridge_id": self.name} | said | gone)
         for one in graph.topics:
-            if one.publishers != [] and (feed := self.poses.get(one.topic)) is not None:
+            for feed in self._feeds.get(one.topic, ()) if one.publishers != [] else ():
                 feed.check_type(one.type)
         there = {
             (topic.topic, publisher.node)
@@ -214,7 +215,7 @@ class Bridge:
         """Announce what fell silent, and summaries when their window is over."""
         now = self._clock()
         for topic, one in self.settings.topics.items():
-            if self._up_at is None or topic in self._silent:
+            if self._up_at is None or topic in self._silent or one.silent_seconds is None:
                 continue  # that the link is down is announced already
             total = self.totals[topic]
             silent_for = now - max(self._up_at, total.last_at or self._up_at)

@@ -105,7 +105,7 @@ class GoalGate(CallGate):
         return self._state(made)
 
     async def cancel(self, goal_id: str, reason: str) -> GoalState:
-        """Have the robot give a goal up; nobody is asked. Raises NotFound, and Unavailable while the robot cannot be told.
+        """Have the robot give a goal up; nobody is asked. Raises NotFound, and Unavailable when it cannot be told.
 
         It is told again until the goal ends. A goal that is over stays as it is.
         """

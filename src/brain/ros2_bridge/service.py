@@ -79,7 +79,7 @@ class Ros2Service:
         settings = context.table(Ros2Settings)
         poses = context.find(RobotPoses)
         feeds = [] if poses is None else [PoseFeed(topic, poses) for topic in poses.topics()]
-        links = with_pose_topics(settings, [feed.topic for feed in feeds])
+        links = with_pose_topics(settings, feeds)
         guard = context.find(EffectGuard) if links else None
         interlocks = context.find_all(MotionInterlock) if links else ()
         bridges = {
@@ -115,7 +115,7 @@ class Ros2Service:
         """What runs until cancelled."""
         bridges = self._bridges.values()
         links = [work for bridge in bridges for work in (bridge.link.run, bridge.watch_moving)]
-        poses = [feed.run for bridge in bridges for feed in bridge.poses.values()]
+        poses = [feed.run for bridge in bridges for feed in bridge.poses]
         return (*links, *poses, *(partial(bridge.watch, self._settings.window) for bridge in bridges))
 
     def links(self) -> list[LinkState]:
@@ -132,7 +132,7 @@ class Ros2Service:
                 services={service: dict(gate.counts) for service, gate in bridge.services.items()},
                 actions={action: dict(gate.counts) for action, gate in bridge.actions.items()},
                 topics=[counter.rate(now) for counter in bridge.totals.values()],
-                poses=[feed.state() for feed in bridge.poses.values()],
+                poses=[feed.state() for feed in bridge.poses],
             )
             for name, bridge in sorted(self._bridges.items())
         ]

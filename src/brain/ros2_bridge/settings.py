@@ -35,7 +35,9 @@ class TopicSettings(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
     type: str = Field(min_length=1, max_length=200, description="The type of its messages")
-    silent_seconds: float = Field(default=10.0, gt=0, le=86_400, description="Silent for so long, it is announced")
+    silent_seconds: float | None = Field(
+        default=10.0, gt=0, le=86_400, description="Silent for so long, it is announced; none: never"
+    )
 
 
 class CallSettings(BaseModel):
