@@ -24,7 +24,6 @@ from brain.ros2_bridge.settings import Ros2Settings
 from brain.slam.poses import LinkedPoses
 from brain.slam.service import SlamService
 from brain.slam.settings import SlamSettings
-from support.clock import Clock
 from support.recorded import data_file
 from support.robots import fleet
 from support.ros2 import linked
@@ -179,13 +178,12 @@ async def test_a_robot_is_followed_by_its_frames_over_a_link(tmp_path: Path) -> 
         with suppress(InvalidInput):
             at, last = tree.place()
             offered[at] = last
-    clock = Clock(1000.0)
-    async with fleet(tmp_path, clock=clock, run=False, more={"slam": settings}) as here:
-        poses = LinkedPoses(here.context, clock)
+    async with fleet(tmp_path, run=False, more={"slam": settings}) as here:
+        poses = LinkedPoses(here.context)
         assert poses.topics() == [ROVER]
         feed = PoseFeed(ROVER, poses)
         assert set(feed.topics) == {"/tf", "/tf_static"}
-        async with linked(poses=[feed], clock=clock) as link:
+        async with linked(poses=[feed]) as link:
             for topic, said in messages:
                 await link.server.publish(topic, said)
                 if topic == "/tf_static":
@@ -195,8 +193,8 @@ async def test_a_robot_is_followed_by_its_frames_over_a_link(tmp_path: Path) -> 
             heard = {"/tf": len(messages) - 1, "/tf_static": 1}
             await until(lambda: {name: link.bridge.totals[name].count for name in heard} == heard)
             await until(lambda: feed.counts["taken"] + feed.counts["skipped"] == len(offered))
-        (place,) = await SlamService(here.context, clock).places()
-        assert (place.pose.x, place.pose.y, place.pose.at) == (last.x, last.y, 1000.0)
+        (place,) = await SlamService(here.context).places()
+        assert (place.pose.x, place.pose.y, place.pose.theta) == (last.x, last.y, yaw_of(*last[3:]))
         assert feed.state().trouble == ""
 
 
