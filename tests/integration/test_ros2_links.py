@@ -73,7 +73,7 @@ async def test_a_cut_wire_is_found_within_a_second_and_zero_comes_first(seconds:
 
 
 @pytest.mark.parametrize("seconds", [1.5, pytest.param(10.0, marks=pytest.mark.long)])
-async def test_a_zenoh_wire_that_is_cut_is_found_within_a_second_and_zero_comes_first(seconds: float) -> None:
+async def test_a_cut_wire_of_zenoh_is_found_within_a_second_and_zero_comes_first(seconds: float) -> None:
     commands = {"commands": {CMD: {"robot": "rover", "deadman_seconds": 30.0}}}
     async with zenoh_router() as (endpoint, counts), Wire(int(endpoint.rpartition(":")[2])) as wire:
         speeds: list[float] = []
