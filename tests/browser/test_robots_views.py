@@ -29,6 +29,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         "endpoint": f"ws://127.0.0.1:{free_port()}",
         "topics": {"/robot/odom": {"type": "nav_msgs/msg/Odometry"}},
         "commands": {"/robot/cmd_vel": {"robot": "rover"}},
+        "services": {"/robot/lights/set": {"robot": "rover", "type": "std_srvs/srv/SetBool"}},
+        "actions": {"/robot/dock": {"robot": "rover", "type": "docking/action/Dock"}},
     }
     (folder / "bags").mkdir()
     (folder / "bags" / "hall-1.mcap").write_bytes(b"x" * 2_500_000)
@@ -78,7 +80,10 @@ def test_links_show_their_topics_commands_and_recordings(tab: Page, client: http
     expect(tab.get_by_role("region", name="Links").locator("tbody tr")).to_contain_text("down: ")
     topics = tab.get_by_role("region", name="Topics").locator("tbody tr")
     expect(topics.filter(has_text="/robot/odom")).to_contain_text("nothing yet")
-    expect(tab.get_by_role("region", name="Commands").locator("tbody tr")).to_contain_text("none came")
+    commands = tab.get_by_role("region", name="Commands").locator("tbody tr")
+    for kind, name in (("topic", "/robot/cmd_vel"), ("service", "/robot/lights/set"), ("action", "/robot/dock")):
+        expect(commands.filter(has_text=name)).to_contain_text(kind)
+        expect(commands.filter(has_text=name)).to_contain_text("none came")
     poses = tab.get_by_role("region", name="Robots' poses").locator("tbody tr")
     expect(poses.filter(has_text="/cart/amcl_pose")).to_contain_text("nothing yet")
     expect(tab.get_by_role("region", name="Recordings").locator("tbody tr")).to_contain_text("2.5 MB")

@@ -12,6 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from brain.ros2_bridge.commands import app as ros2
+from brain.ros2_bridge.interfaces import learn_types
+from brain.ros2_bridge.messages import to_cdr
 from brain.ros2_bridge.settings import Ros2Settings
 from brain.slam.commands import app as slam
 from brain.slam.settings import SlamSettings
@@ -30,10 +32,13 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def test_the_settings_of_the_pages_are_taken() -> None:
-    (bridge,) = blocks("ros2_bridge.md", "toml")
+    bridge = "".join(blocks("ros2_bridge.md", "toml"))
     links = Ros2Settings.model_validate(tomllib.loads(bridge)["ros2_bridge"]).links
     assert links["hall"].commands["/cmd_vel"].bounds == {"linear": 0.5, "angular": 1.0}
-    robots, places = blocks("slam.md", "toml")
+    learn_types(links["hall"])
+    assert to_cdr("docking/action/Dock_Goal", {"station": "north", "speed": 0.3})
+    robots, places, frames = blocks("slam.md", "toml")
+    assert SlamSettings.model_validate(tomllib.loads(frames)["slam"]).robots["cart"].child == "base_link"
     assert SlamSettings.model_validate(tomllib.loads(robots)["slam"]).robots["rover"].topic == "/amcl_pose"
     assert SlamSettings.model_validate(tomllib.loads(places)["slam"]).zones["ramp"].kind == "keepout"
     (cameras,) = blocks("vision.md", "toml")

@@ -91,7 +91,7 @@ async def test_a_thousand_stops_over_http_wait_for_none_of_a_thousand_commands(t
         }
         environment = {"BRAIN_CONSUMERS": "hardware", "BRAIN_HARDWARE__ROBOTS": json.dumps(table)}
         server = await asyncio.to_thread(ServeProcess(tmp_path, environment=environment).__enter__)
-        limits = httpx.Limits(max_connections=None)
+        limits = httpx.Limits(max_connections=None, keepalive_expiry=1.0)  # long before the server closes an idle one
         try:
             async with httpx.AsyncClient(
                 base_url=f"{server.url}/api", timeout=120, limits=limits, trust_env=False

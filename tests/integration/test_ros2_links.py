@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -71,17 +72,34 @@ async def test_a_cut_wire_is_found_within_a_second_and_zero_comes_first(seconds:
     await server.stop()
 
 
-async def test_a_zenoh_wire_that_is_cut_without_a_word_is_found_within_a_second() -> None:
+@pytest.mark.parametrize("seconds", [1.5, pytest.param(10.0, marks=pytest.mark.long)])
+async def test_a_cut_wire_of_zenoh_is_found_within_a_second_and_zero_comes_first(seconds: float) -> None:
+    commands = {"commands": {CMD: {"robot": "rover", "deadman_seconds": 30.0}}}
     async with zenoh_router() as (endpoint, counts), Wire(int(endpoint.rpartition(":")[2])) as wire:
-        async with zenoh_linked(f"tcp/127.0.0.1:{wire.port}") as (bridge, stream):
+        speeds: list[float] = []
+        robot = await asyncio.to_thread(zenoh.open, client(endpoint))
+        key = key_of(0, CMD, "geometry_msgs/msg/Twist")
+        robot.declare_subscriber(
+            key, lambda sample: speeds.append(struct.unpack_from("<d", sample.payload.to_bytes(), 4)[0])
+        )
+        async with zenoh_linked(f"tcp/127.0.0.1:{wire.port}", **commands) as (bridge, stream):
+            await until(lambda: counts[CMD] == 1)
             await bridge.gate(CMD).publish("driver-1", {"linear": {"x": 0.2}})
-            await until(lambda: counts[CMD] == 2)
+            await until(lambda: speeds[-1:] == [0.2])
+            speeds.clear()
             wire.cut, cut = True, time.monotonic()
             await until(lambda: not bridge.up)
             assert time.monotonic() - cut < 1.0
+            with pytest.raises(Unavailable, match="the link is down"):
+                await bridge.gate(CMD).publish("driver-1", {"linear": {"x": 0.4}})
+            await asyncio.sleep(seconds - (time.monotonic() - cut))
+            assert not bridge.up
             wire.cut = False
             await until(lambda: bridge.up)
-            await until(lambda: counts[CMD] == 3)
+            await bridge.gate(CMD).publish("driver-1", {"linear": {"x": 0.3}})
+            await until(lambda: len(speeds) == 2)
+            assert speeds == [0.0, 0.3]
+        await asyncio.to_thread(robot.close)
         kinds = [event.type for event in stream.events if event.type.startswith("ros2.link")]
         assert kinds == ["ros2.link_up", "ros2.link_down", "ros2.link_up"]
 

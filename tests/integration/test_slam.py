@@ -8,6 +8,7 @@ from math import atan2
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from msgspec import structs
 
@@ -119,6 +120,43 @@ def test_the_zones_that_a_track_enters_are_those_of_the_polygon() -> None:
     assert any(here)
     assert not all(here)
     assert inside(0.5, 0.2, ((0, 0), (1, 0), (0.5, 1)))
+
+
+def is_around(x: float, y: float, corners: tuple[tuple[float, float], ...]) -> bool:
+    """By how often the corners go around the point: other code than that of the product."""
+    turns = np.arctan2([b - y for _, b in corners], [a - x for a, _ in corners])
+    steps = np.diff(np.append(turns, turns[0]))
+    return round(float(((steps + np.pi) % (2 * np.pi) - np.pi).sum() / (2 * np.pi))) != 0
+
+
+async def test_the_entries_into_a_zone_on_the_track_are_those_of_the_polygon(tmp_path: Path) -> None:
+    run = poses()
+    xs, ys = [pose.x for pose in run], [pose.y for pose in run]
+    middle, wide, high = (max(xs) + min(xs)) / 2, (max(xs) - min(xs)) / 4, max(ys) - min(ys)
+    # A zone with a bay, over the middle of the track: the robot goes in and out of it.
+    zone = (
+        (middle - wide, min(ys) - 1),
+        (middle + wide, min(ys) - 1),
+        (middle + wide / 2, min(ys) + high / 2),
+        (middle + wide, max(ys) + 1),
+        (middle - wide, max(ys) + 1),
+    )
+    settings = SlamSettings.model_validate({"zones": {"bay": {"kind": "keepout", "polygon": zone}}})
+    clock = Clock(run[0].at)
+    async with fleet(tmp_path, clock=clock, run=False, more={"slam": settings}) as here:
+        slam = SlamService(here.context, clock)
+        for pose in run:
+            clock.now = pose.at
+            await slam.note("rover", None, pose)
+        tasks = [asyncio.create_task(task()) for task in slam.tasks]
+        counted = [False, *(is_around(pose.x, pose.y, zone) for pose in run)]
+        entries = [pose for pose, was, now in zip(run, counted, counted[1:], strict=False) if now and not was]
+        events = await here.events("slam.zone_entered")
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    assert [event.payload["pose"]["x"] for event in events] == [pose.x for pose in entries]
+    assert len(entries) >= 1
 
 
 def write_map(folder: Path, name: str, cells: bytes, width: int) -> Path:

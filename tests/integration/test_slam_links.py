@@ -43,7 +43,7 @@ from support.waiting import until
 
 AMCL = "geometry_msgs/msg/PoseWithCovarianceStamped"
 ODOMETRY = "nav_msgs/msg/Odometry"
-TOPIC = PoseTopic("rover", "hall", "/amcl_pose", AMCL, 1000.0)
+TOPIC = PoseTopic("rover", "hall", "/amcl_pose", AMCL, 1000.0, "map", "base_link")
 DRIVERS = Rule(
     id="ros",
     name="Drivers drive over links",
@@ -244,26 +244,26 @@ async def test_the_newest_pose_is_taken_and_a_message_that_is_sent_again_is_none
     taker = Taker()
     feed = PoseFeed(TOPIC, taker)
     working = asyncio.create_task(feed.run())
-    feed.add(message_at(0.0), 1.0)
+    feed.add("/amcl_pose", message_at(0.0), 1.0)
     await until(lambda: not feed._came.is_set())
     for x in (1.0, 2.0, 3.0):
-        feed.add(message_at(x, 7), 2.0)
+        feed.add("/amcl_pose", message_at(x, 7), 2.0)
     taker.let.set()
     await until(lambda: feed.counts["taken"] == 2)
-    feed.add(message_at(3.0, 7), 3.0)  # as a publisher does that keeps its last message
+    feed.add("/amcl_pose", message_at(3.0, 7), 3.0)  # as a publisher does that keeps its last message
     assert (taker.taken, feed.counts["skipped"]) == ([0.0, 3.0], 3)
-    feed.add(message_at(4.0), 4.0)
-    feed.add(message_at(4.0), 5.0)  # without a stamp nobody knows: it stands still
+    feed.add("/amcl_pose", message_at(4.0), 4.0)
+    feed.add("/amcl_pose", message_at(4.0), 5.0)  # without a stamp nobody knows: it stands still
     await until(lambda: feed.counts["taken"] == 3)
     taker.error = Unavailable("the database is away")
     with caught_logs() as lines:
         for x in (5.0, 6.0):
-            feed.add(message_at(x), 6.0)
+            feed.add("/amcl_pose", message_at(x), 6.0)
             await until(lambda count=x - 4: feed.counts["unavailable"] == count)  # type: ignore[misc]
     assert len(lines) == 1
     assert feed.state().trouble == "it cannot be kept: the database is away"
     taker.error = None
-    feed.add(message_at(7.0), 7.0)
+    feed.add("/amcl_pose", message_at(7.0), 7.0)
     await until(lambda: feed.counts["taken"] == 4)
     assert (feed.trouble, taker.taken) == ("", [0.0, 3.0, 4.0, 7.0])
     working.cancel()
@@ -280,7 +280,7 @@ async def test_at_most_so_many_poses_a_second_are_taken() -> None:
     def flooded() -> bool:
         nonlocal number
         number += 1
-        feed.add(message_at(float(number)), 0.0)
+        feed.add("/amcl_pose", message_at(float(number)), 0.0)
         return len(taker.taken) == 6
 
     await until(flooded)  # with up to a hundred messages a second

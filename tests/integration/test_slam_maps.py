@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from brain.errors import InvalidInput
@@ -99,6 +102,53 @@ def test_the_difference_of_random_maps_is_that_of_a_recount() -> None:
     assert found.changed_cells == changed.sum()
     assert found.area_m2 == pytest.approx(changed.sum() * 0.0025)
     assert (found.became_occupied, found.became_free) == ((changed & (new == 0)).sum(), (changed & (new == 254)).sum())
+
+
+DEPOT = {
+    "depot.pgm": "71bbac79cfc2f5db89095182bfa86b29d96b07d4ed3b7726e513ed57afffc851",
+    "depot.yaml": "fc724e706bfb453a5c4bf513644f754130be27b618e59d75293ead1b7e129bf6",
+    "depot_keepout.pgm": "7423bc58822d91f22e80264eedf76ef941c9f8ca9ab92612545dac8c6385084d",
+    "depot_keepout.yaml": "ac96a51b04afe111b9f0dad7e27211cae2fad1f5406966e3a7d0e18443999923",
+}
+"""Maps of Nav2 (ros-navigation/navigation2, nav2_bringup/maps, Apache-2.0), which no package registry has."""
+
+
+def depot() -> Path:
+    """The folder that NAV2_MAPS names, with the maps of the depot as they were published."""
+    if not (given := os.environ.get("NAV2_MAPS")):
+        pytest.skip("NAV2_MAPS names no folder with depot.pgm, depot_keepout.pgm and their YAML from Nav2")
+    folder = Path(given)
+    found = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in DEPOT}
+    assert found == DEPOT, "the maps are not those that the figures are of"
+    return folder
+
+
+def read_by_numpy(file: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Which cells of a map with `negate: 0`, 0.65 and 0.25 are occupied, and which are free; by other code."""
+    rest, lines = file.read_bytes(), []
+    while len(lines) < 3:
+        line, rest = rest.split(b"\n", 1)
+        if not line.startswith(b"#"):
+            lines.append(line)
+    magic, size, most = lines
+    wide, high = map(int, size.split())
+    assert (magic, int(most), len(rest)) == (b"P5", 255, wide * high)
+    dark = (255 - np.frombuffer(rest, np.uint8).reshape(high, wide).astype(float)) / 255
+    return dark > 0.65, dark < 0.25
+
+
+def test_the_depot_against_its_keep_out_map_is_that_of_a_recount() -> None:
+    folder = depot()
+    found = difference(read_map(folder / "depot.yaml"), read_map(folder / "depot_keepout.yaml"))
+    (occupied, free), (now_occupied, now_free) = (
+        read_by_numpy(folder / f"{name}.pgm") for name in ("depot", "depot_keepout")
+    )
+    changed = (occupied != now_occupied) | (free != now_free)
+    assert found.changed_cells == changed.sum() == 25_266
+    assert found.area_m2 == pytest.approx(changed.sum() * 0.05**2)
+    assert found.area_m2 == pytest.approx(63.165)
+    assert found.became_occupied == (now_occupied & ~occupied).sum()
+    assert found.became_free == (now_free & ~free).sum()
 
 
 def test_the_picture_of_a_map_is_white_black_and_grey() -> None:

@@ -6,12 +6,13 @@ import asyncio
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import zenoh
 
+from brain.errors import Forbidden
 from brain.kit.protocols import MotionInterlock
 from brain.ros2_bridge.bounds import numbers
 from brain.ros2_bridge.bridge import Bridge
@@ -36,10 +37,16 @@ class Rules:
 
     def __init__(self) -> None:
         self.inside: dict[str, float | None] = {}
+        self.denied: set[str] = set()
+        self.asked: list[tuple[Any, str, str | None, Any]] = []
 
     async def check(self, agent: Any, action: str, resource: str | None = None, params: Any = None) -> Rules:
-        assert (action, params["topic"]) == ("ros2.publish", CMD)
-        return self
+        if action == "ros2.publish":
+            assert params["topic"] == CMD
+        self.asked.append((agent, action, resource, params))
+        if agent not in self.denied:
+            return self
+        raise Forbidden(f"{agent} may not")
 
     check_ours = check
 
@@ -75,6 +82,7 @@ async def linked(
     server: RosbridgeServer | None = None,
     poses: Sequence[PoseFeed] = (),
     clock: Callable[[], float] = time.time,
+    more: Mapping[str, Any] | None = None,
     **command: Any,
 ) -> AsyncIterator[Here]:
     mine = server is None
@@ -83,9 +91,10 @@ async def linked(
         await server.start()
     one = {"robot": "rover", "most_hz": 1000.0} | command
     topics = {"/odom": {"type": "nav_msgs/msg/Odometry"}}
-    topics |= {feed.topic.topic: {"type": feed.topic.type} for feed in poses}
+    topics |= {name: topic.model_dump() for feed in poses for name, topic in feed.topics.items()}
     settings = LinkSettings.model_validate(
         {"driver": "rosbridge", "endpoint": url or server.url, "commands": {CMD: one}, "topics": topics}
+        | dict(more or {})
     )
     bridge = Bridge("hall", settings, rules, stream, memory(), clock, interlocks, poses)
     tasks = [asyncio.create_task(bridge.link.run()), asyncio.create_task(bridge.watch(3600.0))]

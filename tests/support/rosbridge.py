@@ -7,6 +7,9 @@ from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 
+SILENT: dict[str, Any] = {"silent": True}
+"""What stands for a service that never answers."""
+
 
 class RosbridgeServer:
     """Speaks the operations that the driver uses. `messages` has what was published, in order."""
@@ -18,6 +21,14 @@ class RosbridgeServer:
         self.services: dict[str, dict[str, Any]] = {}
         """What services answer; others are not there."""
         self.asked = 0
+        self.called: list[tuple[str, dict[str, Any]]] = []
+        """Calls of services, with what was asked."""
+        self.goals: dict[str, dict[str, Any]] = {}
+        """Goals as they came, by id; `finish` ends one."""
+        self.cancelled: list[str] = []
+        """The ids of goals that were to be given up."""
+        self.takes_goals = True
+        """Whether it knows actions: those of before 2023 do not."""
         self.port = 0
         self._server: Server | None = None
 
@@ -41,6 +52,12 @@ class RosbridgeServer:
         for connection in self.subscribed.get(topic, set()):
             await connection.send(json.dumps({"op": "publish", "topic": topic, "msg": message}))
 
+    async def finish(self, goal_id: str, status: int, values: Any, result: bool = True) -> None:
+        """The end of a goal, as action_msgs/msg/GoalStatus has it."""
+        said = {"op": "action_result", "id": goal_id, "action": self.goals[goal_id]["action"]}
+        for connection in self.connections:
+            await connection.send(json.dumps(said | {"values": values, "status": status, "result": result}))
+
     def on(self, topic: str) -> list[dict[str, Any]]:
         return [message for name, message in self.messages if name == topic]
 
@@ -53,7 +70,16 @@ class RosbridgeServer:
                     self.subscribed.setdefault(said["topic"], set()).add(connection)
                 elif said["op"] == "call_service":
                     self.asked += 1
-                    await connection.send(json.dumps(self._answer(said)))
+                    self.called.append((said["service"], said["args"]))
+                    if self.services.get(said["service"]) is not SILENT:
+                        await connection.send(json.dumps(self._answer(said)))
+                elif said["op"] == "send_action_goal" and self.takes_goals:
+                    self.goals[said["id"]] = said
+                elif said["op"] == "cancel_action_goal":
+                    self.cancelled.append(said["id"])
+                elif said["op"] == "send_action_goal":
+                    words = {"op": "status", "level": "error", "msg": "Unknown operation: send_action_goal."}
+                    await connection.send(json.dumps(words | {"id": said["id"]}))
                 elif said["op"] == "publish":
                     self.messages.append((said["topic"], said["msg"]))
                     await self.publish(said["topic"], said["msg"])

@@ -285,7 +285,7 @@ class MotionInterlock(Protocol):
 
 @dataclass(frozen=True)
 class PoseTopic:
-    """The topic of a link on which a robot says where it is; at most `most_hz` poses a second are wanted of it."""
+    """The topic of a link that says where a robot is; at most `most_hz` poses a second are wanted of it."""
 
     robot: str
     link: str
@@ -293,6 +293,9 @@ class PoseTopic:
     type: str
     """The type of its messages, as `nav_msgs/msg/Odometry`."""
     most_hz: float
+    frame: str = ""
+    """For `tf2_msgs/msg/TFMessage` the frame of the map, and `child` that of the robot."""
+    child: str = ""
 
 
 @dataclass(frozen=True)
@@ -315,7 +318,7 @@ class RobotPoses(Protocol):
     """Follows robots by what they say on topics. The plug-in `slam` provides it."""
 
     def topics(self) -> Sequence[PoseTopic]:
-        """The topics to listen to; no two are the same topic of the same link."""
+        """The topics to listen to; no two robots are the same frame, or have the same topic of the same link."""
         ...
 
     async def take(self, robot: str, pose: PoseReport) -> None:

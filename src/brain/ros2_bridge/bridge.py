@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -18,8 +18,10 @@ from brain.kit.database import OUTAGE, create_tables
 from brain.kit.database_threads import for_tasks
 from brain.kit.protocols import EffectGuard, HealthReport, MotionInterlock, ThreatReport
 from brain.logs import Log
+from brain.ros2_bridge.calls import CallGate, ServiceGate
 from brain.ros2_bridge.events import GRAPH_CHANGED, LINK_DOWN, LINK_UP, RECORDING_CLOSED, TOPIC_SILENT, TOPIC_SUMMARY
 from brain.ros2_bridge.gate import CommandGate
+from brain.ros2_bridge.goals import GoalGate
 from brain.ros2_bridge.graph import Graph
 from brain.ros2_bridge.links import AbsentLink, Link, Received, link_or_absent
 from brain.ros2_bridge.poses import PoseFeed
@@ -31,6 +33,8 @@ from brain.stream.publisher import emit
 if TYPE_CHECKING:
     from brain.ros2_bridge.foxglove import FoxgloveServer
     from brain.ros2_bridge.recording import BagRecorder, LinkRecorder
+
+_Gate = TypeVar("_Gate", bound=CallGate)
 
 log: Log = Log("brain.ros2_bridge")
 
@@ -78,7 +82,17 @@ class Bridge:
             topic: CommandGate(name, topic, one, guard, self.link.send, self._announce, interlocks)
             for topic, one in settings.commands.items()
         }
-        self.poses: dict[str, PoseFeed] = {feed.topic.topic: feed for feed in poses}
+        parts = (self.link, guard, self._announce, interlocks)
+        self.services: dict[str, ServiceGate] = {
+            service: ServiceGate(name, service, one, *parts) for service, one in settings.services.items()
+        }
+        self.actions: dict[str, GoalGate] = {
+            action: GoalGate(name, action, one, *parts, clock) for action, one in settings.actions.items()
+        }
+        self._stopped: tuple[CommandGate | GoalGate, ...] = (*self.gates.values(), *self.actions.values())
+        """What robots are stopped by; commands first."""
+        self.poses: Sequence[PoseFeed] = poses
+        self._feeds = {topic: [feed for feed in poses if topic in feed.topics] for one in poses for topic in one.topics}
         self.totals: dict[str, RateCounter] = {
             topic: RateCounter(topic, type) for topic, type in self.link.subscriptions().items()
         }
@@ -102,18 +116,38 @@ class Bridge:
             raise NotFound(f"link {self.name}: {topic[:200]} is no command topic; the settings have {known}")
         return self.gates[topic]
 
+    def service(self, name: str) -> ServiceGate:
+        """The gate of a service. Raises NotFound."""
+        return self._asked_of("service", self.services, name)
+
+    def action(self, name: str) -> GoalGate:
+        """The gate of an action. Raises NotFound."""
+        return self._asked_of("action", self.actions, name)
+
+    def _asked_of(self, kind: str, gates: Mapping[str, _Gate], name: str) -> _Gate:
+        found = gates.get(f"/{name.strip('/')}")
+        if found is None:
+            known = ", ".join(gates) or "none"
+            table = f"[ros2_bridge.links.{self.name}.{kind}s]"
+            raise NotFound(f"link {self.name}: {name[:200]} is no {kind} that agents may ask; {table} has {known}")
+        return found
+
     async def came_up(self) -> None:
         """The link is up: zero commands go first."""
-        for gate in self.gates.values():
+        for gate in self._stopped:
             await gate.link_up()
+        for service in self.services.values():
+            service.up = True
         self.up, self.reason, self._up_at = True, "", self._clock()
         self._announce(LINK_UP, self._state(""))
 
     async def went_down(self, reason: str) -> None:
         """The link is down."""
         self.up, self.reason, self._up_at = False, reason[:500], None
-        for gate in self.gates.values():
+        for gate in self._stopped:
             gate.link_down()
+        for service in self.services.values():
+            service.up = False
         self._announce(LINK_DOWN, self._state(self.reason))
 
     def received(self, message: Received) -> None:
@@ -128,15 +162,15 @@ class Bridge:
             self._recorder.add(message, self.totals[message.topic].type)
         if self.viewers is not None and message.topic in self.totals:
             self.viewers.show(self.name, self.totals[message.topic].type, message)
-        if (feed := self.poses.get(message.topic)) is not None:
-            feed.add(message.message, now)
+        for feed in self._feeds.get(message.topic, ()):
+            feed.add(message.topic, message.message, now)
         gate = self.gates.get(message.topic)
         if gate is not None and not gate.is_own(message.message):
             self._note_rogue(gate, now)
 
     def unread(self, topic: str, reason: str) -> None:
         """A message came that could not be read; the link counted it."""
-        if (feed := self.poses.get(topic)) is not None:
+        for feed in self._feeds.get(topic, ()):
             feed.refuse(reason)
 
     def graph_changed(self, graph: Graph) -> None:
@@ -149,7 +183,7 @@ class Bridge:
             gone = {"removed": [name[:300] for name in removed[:MOST_NAMES]], "removed_count": len(removed)}
             self._announce(GRAPH_CHANGED, {"bridge_id": self.name} | said | gone)
         for one in graph.topics:
-            if one.publishers != [] and (feed := self.poses.get(one.topic)) is not None:
+            for feed in self._feeds.get(one.topic, ()) if one.publishers != [] else ():
                 feed.check_type(one.type)
         there = {
             (topic.topic, publisher.node)
@@ -165,7 +199,7 @@ class Bridge:
         """Stop robots that an interlock no longer lets go so fast, and write what is recorded, until cancelled."""
         while True:
             await asyncio.sleep(MOVING)
-            await asyncio.gather(*(gate.look_at_interlocks() for gate in self.gates.values()))
+            await asyncio.gather(*(gate.look_at_interlocks() for gate in self._stopped))
             if self._recorder is not None and (bag := self._recorder.look()) is not None:
                 self._spawn(self._close(bag))
 
@@ -173,7 +207,7 @@ class Bridge:
         """Look at silent topics and contained robots until cancelled; a summary of each topic each `window` seconds."""
         while True:
             await asyncio.sleep(LOOK)
-            for gate in self.gates.values():
+            for gate in self._stopped:
                 await gate.look()
             self.look(window)
 
@@ -181,7 +215,7 @@ class Bridge:
         """Announce what fell silent, and summaries when their window is over."""
         now = self._clock()
         for topic, one in self.settings.topics.items():
-            if self._up_at is None or topic in self._silent:
+            if self._up_at is None or topic in self._silent or one.silent_seconds is None:
                 continue  # that the link is down is announced already
             total = self.totals[topic]
             silent_for = now - max(self._up_at, total.last_at or self._up_at)
@@ -197,8 +231,8 @@ class Bridge:
             self._summarise(now)
 
     async def close(self) -> None:
-        """Stop the robots that move."""
-        for gate in self.gates.values():
+        """Stop the robots that move, and cancel their goals."""
+        for gate in self._stopped:
             await gate.close()
         if self._recorder is not None and (bag := self._recorder.end()) is not None:
             await self._close(bag)

@@ -11,7 +11,11 @@ from brain.charter import EventType, Frequency, Priority
 _Bridge = Annotated[str, Meta(description="The link's name in the settings.")]
 _Topic = Annotated[str, Meta(description="The topic, as `/robot/cmd_vel`.")]
 _Type = Annotated[str, Meta(description="The type of its messages, as `geometry_msgs/msg/Twist`.")]
-_Robot = Annotated[str, Meta(description="The robot that the topic moves.")]
+_Robot = Annotated[str, Meta(description="The robot that the topic moves, or that is asked.")]
+_Kind = Annotated[str, Meta(description="What it is for: topic, service or action.")]
+_Name = Annotated[str, Meta(description="The topic, service or action, as `/robot/cmd_vel`.")]
+_Agent = Annotated[str, Meta(description="The agent that asked for it.")]
+_Answer = Annotated[str, Meta(description="The answer as JSON, cut off after 1,000 characters; empty: none.")]
 
 
 class LinkChanged(TypedDict):
@@ -69,11 +73,12 @@ class RecordingClosed(TypedDict):
 
 
 class CommandSent(TypedDict):
-    """A command was given to the link."""
+    """A command, call or goal was given to the link."""
 
     bridge_id: _Bridge
     robot_id: _Robot
-    topic: _Topic
+    kind: _Kind
+    topic: _Name
     type: _Type
     agent_id: Annotated[str, Meta(description="The agent that gave it.")]
     args_hash: Annotated[str, Meta(description="SHA-256 of the message as canonical JSON, its first 16 digits.")]
@@ -81,11 +86,12 @@ class CommandSent(TypedDict):
 
 
 class CommandRefused(TypedDict):
-    """A command was not sent."""
+    """A command, call or goal was not sent."""
 
     bridge_id: _Bridge
     robot_id: _Robot
-    topic: _Topic
+    kind: _Kind
+    topic: _Name
     type: _Type
     agent_id: Annotated[str, Meta(description="The agent that gave it.")]
     code: Annotated[
@@ -104,6 +110,41 @@ class StopSent(TypedDict):
     detail: Annotated[str, Meta(description="What the interlock said; else empty.")]
 
 
+class ServiceAnswered(TypedDict):
+    """A call of a service is over."""
+
+    bridge_id: _Bridge
+    robot_id: _Robot
+    service: Annotated[str, Meta(description="The service, as `/robot/lights/set`.")]
+    type: Annotated[str, Meta(description="Its type, as `std_srvs/srv/SetBool`.")]
+    agent_id: _Agent
+    outcome: Annotated[str, Meta(description="answered, failed, timeout or link_down.")]
+    reason: Annotated[str, Meta(description="Why there is no answer; else empty.")]
+    seconds: Annotated[float, Meta(description="How long it took.")]
+    answer: _Answer
+
+
+class GoalChanged(TypedDict):
+    """A goal of an action has another status."""
+
+    bridge_id: _Bridge
+    robot_id: _Robot
+    action: Annotated[str, Meta(description="The action, as `/navigate_to_pose`.")]
+    type: Annotated[str, Meta(description="Its type, as `nav2_msgs/action/NavigateToPose`.")]
+    agent_id: _Agent
+    goal_id: Annotated[str, Meta(description="32 hexadecimal digits.")]
+    status: Annotated[
+        str,
+        Meta(
+            description="sent, accepted, canceling, lost; at its end succeeded, canceled, aborted, rejected, failed, "
+            "timeout or unknown."
+        ),
+    ]
+    reason: Annotated[str, Meta(description="Why it is cancelled, lost or failed; else empty.")]
+    seconds: Annotated[float, Meta(description="Since it was sent.")]
+    answer: _Answer
+
+
 _LINK: LinkChanged = {
     "bridge_id": "hall",
     "driver": "rosbridge",
@@ -114,6 +155,7 @@ _LINK: LinkChanged = {
 _SENT: CommandSent = {
     "bridge_id": "hall",
     "robot_id": "rover",
+    "kind": "topic",
     "topic": "/cmd_vel",
     "type": "geometry_msgs/msg/Twist",
     "agent_id": "driver-1",
@@ -128,7 +170,7 @@ def _declare(name: str, payload: Any, priority: Priority, purpose: str, example:
         module="ros2",
         payload=payload,
         priority=priority,
-        frequency=Frequency.HIGH if name == "command_sent" else Frequency.LOW,
+        frequency=Frequency.HIGH if name in ("command_sent", "service_answered") else Frequency.LOW,
         purpose=purpose,
         example=example,
     )
@@ -168,16 +210,21 @@ TOPIC_SUMMARY = _declare(
     },
 )
 COMMAND_SENT = _declare(
-    "command_sent", CommandSent, Priority.HIGH, "A command was given to a link: rules and bounds let it through.", _SENT
+    "command_sent",
+    CommandSent,
+    Priority.HIGH,
+    "A command, call or goal was given to a link: rules and bounds let it through.",
+    _SENT,
 )
 COMMAND_REFUSED = _declare(
     "command_refused",
     CommandRefused,
     Priority.CRITICAL,
-    "A command was not sent.",
+    "A command, call or goal was not sent.",
     {
         "bridge_id": "hall",
         "robot_id": "rover",
+        "kind": "topic",
         "topic": "/cmd_vel",
         "type": "geometry_msgs/msg/Twist",
         "agent_id": "driver-1",
@@ -221,6 +268,42 @@ RECORDING_CLOSED = _declare(
     },
 )
 
+SERVICE_ANSWERED = _declare(
+    "service_answered",
+    ServiceAnswered,
+    Priority.MEDIUM,
+    "A call of a service is over.",
+    {
+        "bridge_id": "hall",
+        "robot_id": "rover",
+        "service": "/lights/set",
+        "type": "std_srvs/srv/SetBool",
+        "agent_id": "driver-1",
+        "outcome": "answered",
+        "reason": "",
+        "seconds": 0.02,
+        "answer": '{"success":true,"message":"on"}',
+    },
+)
+GOAL_CHANGED = _declare(
+    "goal_changed",
+    GoalChanged,
+    Priority.MEDIUM,
+    "A goal of an action has another status.",
+    {
+        "bridge_id": "hall",
+        "robot_id": "rover",
+        "action": "/navigate_to_pose",
+        "type": "nav2_msgs/action/NavigateToPose",
+        "agent_id": "driver-1",
+        "goal_id": "5f0c1d9b8a7e4c3fa1b2c3d4e5f60718",
+        "status": "succeeded",
+        "reason": "",
+        "seconds": 21.4,
+        "answer": '{"error_code":0}',
+    },
+)
+
 EVENTS: tuple[EventType[Any], ...] = (
     LINK_UP,
     LINK_DOWN,
@@ -229,6 +312,8 @@ EVENTS: tuple[EventType[Any], ...] = (
     COMMAND_SENT,
     COMMAND_REFUSED,
     STOP_SENT,
+    SERVICE_ANSWERED,
+    GOAL_CHANGED,
     GRAPH_CHANGED,
     RECORDING_CLOSED,
 )

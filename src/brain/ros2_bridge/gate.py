@@ -10,9 +10,10 @@ from typing import Any
 from brain.charter import EventType
 from brain.errors import BrainError, Conflict, InvalidInput, Unavailable
 from brain.kit.database import OUTAGE
-from brain.kit.protocols import EffectGuard, MotionInterlock, MotionLimit, required_guard
+from brain.kit.protocols import EffectGuard, MotionInterlock, MotionLimit
 from brain.logs import Log
-from brain.ros2_bridge.bounds import digest, fault_of, speed_of, stop_message
+from brain.ros2_bridge.admission import Admission, Refused
+from brain.ros2_bridge.bounds import digest, speed_of, stop_message
 from brain.ros2_bridge.events import COMMAND_REFUSED, COMMAND_SENT, STOP_SENT
 from brain.ros2_bridge.settings import CommandSettings
 
@@ -25,16 +26,6 @@ _REMEMBERED = 2_000
 
 Send = Callable[[str, str, Mapping[str, Any]], Awaitable[None]]
 Announce = Callable[[EventType[Any], dict[str, Any]], None]
-
-
-class _Refused(Exception):
-    def __init__(self, code: str, error: BrainError) -> None:
-        super().__init__(code, error)
-        self.code = code
-        self.error = error
-
-    def __str__(self) -> str:
-        return str(self.error)
 
 
 class CommandGate:
@@ -55,7 +46,7 @@ class CommandGate:
         self.counts: Counter[str] = Counter()
         """Since the start: sent, stops, and refused ones by code."""
         self._bridge = bridge
-        self._guard = guard
+        self._admission = Admission(PUBLISH, topic, settings.robot, settings.most_hz, guard, interlocks)
         self._send = send
         self._announce = announce
         self._interlocks = interlocks
@@ -63,7 +54,6 @@ class CommandGate:
         self._up = False
         self._contained = False
         self._stops = 0
-        self._times: deque[float] = deque()
         self._own: deque[str] = deque(maxlen=_REMEMBERED)
         self._deadman: asyncio.TimerHandle | None = None
         self._stopping: set[asyncio.Task[None]] = set()
@@ -75,7 +65,7 @@ class CommandGate:
         try:
             rule_id = await self._admitted(agent, message)
             await self._give(message)
-        except _Refused as refused:
+        except Refused as refused:
             self.counts[refused.code] += 1
             self._announce(
                 COMMAND_REFUSED, self._subject(agent) | {"code": refused.code, "reason": str(refused)[:1000]}
@@ -87,42 +77,31 @@ class CommandGate:
         return rule_id
 
     async def _admitted(self, agent: str, message: Mapping[str, Any]) -> str | None:
-        if (fault := fault_of(message, self.settings.bounds)) is not None:
-            raise _Refused("bounds", InvalidInput(f"{self.topic}: {fault}"))
-        from brain.ros2_bridge.messages import check_fits  # needs the extra, which a server without links need not have
-
-        try:
-            check_fits(self.settings.type, message)
-        except InvalidInput as error:  # or MissingExtra
-            raise _Refused("message", error) from error
-        self._check_rate()
+        self._admission.check_form(self.settings.type, message, self.settings.bounds)
+        self._admission.check_rate()
         stops = self._stops
         await self._look_whether_contained()
         await self._check_interlocks(message)
-        rule_id = await self._decided(agent, message)
+        params = {"topic": self.topic, "type": self.settings.type, "message": message}
+        rule_id = await self._admission.decided(agent, params)
         if not self._up:
-            raise _Refused("link_down", Unavailable(f"{self.topic}: the link is down"))
+            raise Refused("link_down", Unavailable(f"{self.topic}: the link is down"))
         if self._stops != stops:
-            raise _Refused("stopped", Unavailable(f"{self.topic}: the robot was stopped meanwhile; send it again"))
+            raise Refused("stopped", Unavailable(f"{self.topic}: the robot was stopped meanwhile; send it again"))
         return rule_id
 
     async def _check_interlocks(self, message: Mapping[str, Any]) -> None:
-        """Raises _Refused for a movement that is faster than an interlock lets the robot go; at 0 it may not turn."""
+        """Raises Refused for a movement that is faster than an interlock lets the robot go; at 0 it may not turn."""
         if not self._interlocks or self._is_stop(message):
             return
         try:
-            limit = await self._limit()
+            limit = await self._admission.limit()
         except (*OUTAGE, Unavailable) as error:
             words = f"{self.topic}: an interlock cannot be asked: {error}"
-            raise _Refused("unavailable", Unavailable(words)) from error
+            raise Refused("unavailable", Unavailable(words)) from error
         if limit is not None and self._too_fast(message, limit):
             words = f"{self.topic}: {limit.reason}: it may go at {limit.most:g} m/s at most"
-            raise _Refused("interlock", Conflict(words))
-
-    async def _limit(self) -> MotionLimit | None:
-        """The least that the interlocks let the robot go now. Raises Unavailable."""
-        limits = [await interlock.limit(self.settings.robot) for interlock in self._interlocks]
-        return min((limit for limit in limits if limit is not None), key=lambda limit: limit.most, default=None)
+            raise Refused("interlock", Conflict(words))
 
     def _too_fast(self, message: Mapping[str, Any], limit: MotionLimit) -> bool:
         speed = speed_of(message, self.settings)
@@ -131,34 +110,15 @@ class CommandGate:
     def _is_stop(self, message: Mapping[str, Any]) -> bool:
         return digest(message) == digest(stop_message(self.settings))
 
-    async def _decided(self, agent: str, message: Mapping[str, Any]) -> str | None:
-        params = {"topic": self.topic, "type": self.settings.type, "message": message}
-        try:
-            guard = required_guard(self._guard, PUBLISH)
-            return (await guard.check(agent, PUBLISH, self.settings.robot, params)).rule_id
-        except Unavailable as error:
-            raise _Refused("unavailable", error) from error
-        except BrainError as error:
-            raise _Refused("denied", error) from error
-
-    def _check_rate(self) -> None:
-        now = asyncio.get_running_loop().time()
-        while self._times and self._times[0] <= now - 1.0:
-            self._times.popleft()
-        if len(self._times) >= self.settings.most_hz:
-            words = f"{self.topic}: takes at most {self.settings.most_hz:g} commands a second"
-            raise _Refused("rate", Unavailable(words))
-        self._times.append(now)
-
     async def _give(self, message: Mapping[str, Any]) -> None:
         self._arm(message)
         self._own.append(digest(message))
         try:
             await self._send(self.topic, self.settings.type, message)
         except InvalidInput as error:
-            raise _Refused("message", error) from error
+            raise Refused("message", error) from error
         except Unavailable as error:
-            raise _Refused("link_down", error) from error
+            raise Refused("link_down", error) from error
 
     # stops
 
@@ -183,7 +143,7 @@ class CommandGate:
         """See whether the robot was contained meanwhile; if so it gets one zero command."""
         try:
             await self._look_whether_contained()
-        except _Refused as refused:
+        except Refused as refused:
             log.debug("a robot takes no commands", robot=self.settings.robot, reason=str(refused))
 
     async def look_at_interlocks(self) -> None:
@@ -191,7 +151,7 @@ class CommandGate:
         if self._moving is None or not self._interlocks:
             return
         try:
-            limit = await self._limit()
+            limit = await self._admission.limit()
         except (*OUTAGE, Unavailable) as error:
             limit = MotionLimit(0.0, f"an interlock cannot be asked: {error}")
         if limit is not None and self._moving is not None and self._too_fast(self._moving, limit):
@@ -199,20 +159,15 @@ class CommandGate:
             await self._stop("interlock", limit.reason)
 
     async def _look_whether_contained(self) -> None:
-        """Raises _Refused for a contained robot."""
-        if self._guard is None:
-            return
-        try:
-            contained = self.settings.robot in await self._guard.contained()
-        except Unavailable as error:
-            raise _Refused("unavailable", error) from error
+        """Raises Refused for a contained robot."""
+        contained = await self._admission.is_contained()
         if contained and not self._contained:
             self._contained = True
             self._disarm()
             await self._stop("contained")
         self._contained = contained
         if contained:
-            raise _Refused("contained", Unavailable(f"{self.topic}: robot {self.settings.robot} is contained"))
+            raise self._admission.contained()
 
     async def _stop(self, reason: str, detail: str = "") -> None:
         self._stops += 1
@@ -269,6 +224,7 @@ class CommandGate:
         return {
             "bridge_id": self._bridge,
             "robot_id": self.settings.robot,
+            "kind": "topic",
             "topic": self.topic,
             "type": self.settings.type,
             "agent_id": agent,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from brain.errors import MissingExtra
@@ -22,6 +22,26 @@ class Received(NamedTuple):
     size: int
     message: Mapping[str, Any]
     cdr: bytes | None = None
+
+
+class Answer(NamedTuple):
+    """What a service answered. `ok` is False when it is not there, or says that it failed; `words` say so."""
+
+    ok: bool
+    values: Mapping[str, Any]
+    words: str = ""
+
+
+class GoalEnd(NamedTuple):
+    """How a goal ended: succeeded, canceled, aborted, rejected, failed or unknown."""
+
+    status: str
+    values: Mapping[str, Any]
+    words: str = ""
+
+
+GOAL_STATUS: Mapping[int, str] = {4: "succeeded", 5: "canceled", 6: "aborted"}
+"""The ends that action_msgs/msg/GoalStatus has."""
 
 
 class Listener(Protocol):
@@ -68,6 +88,30 @@ class Link(ABC):
     async def send(self, topic: str, type: str, message: Mapping[str, Any]) -> None:
         """Send a message. Raises Unavailable while the link is down, and InvalidInput for what does not fit."""
 
+    @abstractmethod
+    async def call(self, service: str, type: str, request: Mapping[str, Any], seconds: float) -> Answer:
+        """Call a service once, and wait so long for its answer.
+
+        Raises Unavailable when the link is down or goes down meanwhile, TimeoutError, and InvalidInput for what does
+        not fit.
+        """
+
+    @abstractmethod
+    async def run_goal(
+        self,
+        action: str,
+        type: str,
+        goal_id: str,
+        goal: Mapping[str, Any],
+        accepted: Callable[[], None],
+        seconds: float,
+    ) -> GoalEnd:
+        """Send a goal, and wait so long for its end. `accepted` is called where the robot says so. Raises as `call`."""
+
+    @abstractmethod
+    async def cancel_goal(self, action: str, type: str, goal_id: str) -> None:
+        """Ask the robot to give a goal up; how that ends is the end of the goal. Raises Unavailable."""
+
     async def flush(self) -> None:  # noqa: B027  (a link that waits for its peer when it closes needs nothing more)
         """Wait until the peer has what was sent. Raises Unavailable."""
 
@@ -94,6 +138,26 @@ class AbsentLink(Link):
         """Raises MissingExtra."""
         raise MissingExtra(str(self._error))
 
+    async def call(self, service: str, type: str, request: Mapping[str, Any], seconds: float) -> Answer:
+        """Raises MissingExtra."""
+        raise MissingExtra(str(self._error))
+
+    async def run_goal(
+        self,
+        action: str,
+        type: str,
+        goal_id: str,
+        goal: Mapping[str, Any],
+        accepted: Callable[[], None],
+        seconds: float,
+    ) -> GoalEnd:
+        """Raises MissingExtra."""
+        raise MissingExtra(str(self._error))
+
+    async def cancel_goal(self, action: str, type: str, goal_id: str) -> None:
+        """Raises MissingExtra."""
+        raise MissingExtra(str(self._error))
+
 
 def link_or_absent(settings: LinkSettings, listener: Listener) -> Link:
     """The link of these settings, for a server: it starts without the extra, too."""
@@ -105,7 +169,11 @@ def link_or_absent(settings: LinkSettings, listener: Listener) -> Link:
 
 
 def make_link(settings: LinkSettings, listener: Listener) -> Link:
-    """The link of these settings. Raises MissingExtra."""
+    """The link of these settings. Raises MissingExtra, and InvalidInput for a definition that is none."""
+    if settings.services or settings.actions:
+        from brain.ros2_bridge.interfaces import learn_types
+
+        learn_types(settings)
     if settings.driver == "rosbridge":
         from brain.ros2_bridge.rosbridge import RosbridgeLink
 

@@ -8,6 +8,6 @@ PLUGIN = Plugin(
     events="brain.ros2_bridge.events",
     settings="brain.ros2_bridge.settings:Ros2Settings",
     open="brain.ros2_bridge.component:open_component",
-    commands={"ros2": Command("brain.ros2_bridge.commands:app", "ROS: look at bags, play and record them; graphs.")},
+    commands={"ros2": Command("brain.ros2_bridge.commands:app", "ROS: bags, graphs; commands, calls, goals.")},
     view=View("ROS", "brain.ros2_bridge:page", section="Operate"),
 )

@@ -16,6 +16,7 @@ from brain.errors import InvalidInput
 from brain.kit.database import OUTAGE
 from brain.kit.protocols import PoseReport, PoseTopic, RobotPoses
 from brain.logs import Log
+from brain.ros2_bridge.frames import TF, FrameTree
 from brain.ros2_bridge.settings import LinkSettings, Ros2Settings, TopicSettings
 
 log: Log = Log("brain.ros2_bridge")
@@ -30,6 +31,8 @@ _PLACES: Final[Mapping[str, tuple[str, str, str | None]]] = {
 _VARIANCES: Final = (0, 7, 35)
 """Where the covariance has the variances of x, y and yaw."""
 _COVARIANCE: Final = 36
+_STATIC: Final = "_static"
+"""The end of the topic with the frames that stay as they are, beside `/tf`."""
 _AGAIN = 600.0
 """Seconds after which the log says the same trouble once more."""
 
@@ -56,11 +59,24 @@ class PoseFeed:
         self._poses = poses
         self._said: tuple[str, float] = ("", 0.0)
         self._last: Mapping[str, Any] | None = None
+        self._frames = FrameTree(topic.frame, topic.child) if topic.type == TF else None
+        self._placed_at: float | None = None
         self._newest: PoseReport | None = None
         self._came = asyncio.Event()
 
-    def add(self, message: Mapping[str, Any], at: float) -> None:
+    @property
+    def topics(self) -> Mapping[str, TopicSettings]:
+        """What is listened to for it: its topic, and for `/tf` what stays the same beside it."""
+        found = {self.topic.topic: TopicSettings(type=self.topic.type)}
+        if self._frames is not None:
+            found[f"{self.topic.topic}{_STATIC}"] = TopicSettings(type=TF, silent_seconds=None)
+        return found
+
+    def add(self, topic: str, message: Mapping[str, Any], at: float) -> None:
         """A message came at that time, in Unix seconds."""
+        if self._frames is not None:
+            self._add_frames(self._frames, topic, message, at)
+            return
         if _is_again(message, self._last):
             self.counts["skipped"] += 1
             return
@@ -70,6 +86,26 @@ class PoseFeed:
         except InvalidInput as error:
             self.refuse(str(error))
             return
+        self._offer(pose)
+
+    def _add_frames(self, frames: FrameTree, topic: str, message: Mapping[str, Any], at: float) -> None:
+        """A message of `/tf`: where the robot is follows from all of them."""
+        try:
+            frames.add(message, topic != self.topic.topic)
+        except InvalidInput as error:
+            self.refuse(str(error))
+            return
+        try:
+            placed_at, found = frames.place()
+        except InvalidInput as error:
+            self.tell(str(error))  # a link that is missing may come
+            return
+        if placed_at != self._placed_at:
+            self._placed_at = placed_at
+            theta = yaw_of(found.qx, found.qy, found.qz, found.qw)
+            self._offer(PoseReport(x=found.x, y=found.y, theta=theta, var_x=0.0, var_y=0.0, var_theta=0.0, at=at))
+
+    def _offer(self, pose: PoseReport) -> None:
         self.counts["skipped"] += self._newest is not None
         self._newest = pose
         self._came.set()
@@ -128,27 +164,32 @@ def pose_of(type: str, message: Mapping[str, Any], at: float) -> PoseReport:
     qx, qy, qz, qw = (_number(type, message, f"{turn}.{axis}") for axis in "xyzw")
     if not any((qx, qy, qz, qw)):
         raise InvalidInput(f"{type}: {turn} is no quaternion: all its numbers are 0")
-    theta = atan2(2 * (qw * qz + qx * qy), qw * qw + qx * qx - qy * qy - qz * qz)
+    theta = yaw_of(qx, qy, qz, qw)
     var_x, var_y, var_theta = (0.0, 0.0, 0.0) if covariance is None else _variances(type, message, covariance)
     return PoseReport(x=x, y=y, theta=theta, var_x=var_x, var_y=var_y, var_theta=var_theta, at=at)
 
 
-def with_pose_topics(settings: Ros2Settings, topics: Sequence[PoseTopic]) -> dict[str, LinkSettings]:
+def yaw_of(qx: float, qy: float, qz: float, qw: float) -> float:
+    """How far a quaternion turns about the vertical, in radians."""
+    return atan2(2 * (qw * qz + qx * qy), qw * qw + qx * qx - qy * qy - qz * qz)
+
+
+def with_pose_topics(settings: Ros2Settings, feeds: Sequence[PoseFeed]) -> dict[str, LinkSettings]:
     """The links by name, which watch these topics, too. Raises InvalidInput for a link or type that cannot be."""
     links = dict(settings.links)
-    for one in topics:
+    for one, name, topic in [(feed.topic, *each) for feed in feeds for each in feed.topics.items()]:
         where = f"[slam.robots.{one.robot}]"
         link = links.get(one.link)
         if link is None:
             known = ", ".join(sorted(links)) or "none"
             raise InvalidInput(f"{where} link: no link has the name {one.link}; [ros2_bridge.links] has {known}")
-        watched = link.topics.get(one.topic, TopicSettings(type=one.type))
+        watched = link.topics.get(name, topic)
         if watched.type != one.type:
             table = f"[ros2_bridge.links.{one.link}.topics]"
-            raise InvalidInput(f"{where} type: is {one.type}, but {table} has {one.topic} as {watched.type}")
-        if one.topic in link.commands:
-            raise InvalidInput(f"{where} topic: {one.topic} is a command topic of link {one.link}")
-        links[one.link] = link.model_copy(update={"topics": {**link.topics, one.topic: watched}})
+            raise InvalidInput(f"{where} type: is {one.type}, but {table} has {name} as {watched.type}")
+        if name in link.commands:
+            raise InvalidInput(f"{where} topic: {name} is a command topic of link {one.link}")
+        links[one.link] = link.model_copy(update={"topics": {**link.topics, name: watched}})
     return links
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from brain.errors import Unavailable
 from brain.extras import needs
 from brain.logs import Log
 from brain.ros2_bridge.graph import graph_of_rosapi
-from brain.ros2_bridge.links import Link, Listener, Received
+from brain.ros2_bridge.links import GOAL_STATUS, Answer, GoalEnd, Link, Listener, Received
 from brain.ros2_bridge.settings import LinkSettings
 from brain.stream.retry import Backoff
 
@@ -43,6 +43,7 @@ class RosbridgeLink(Link):
         self._advertised: set[str] = set()
         self._numbers = count(1)
         self._asked: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        """What an answer is waited for, by the id that was sent along."""
 
     async def run(self) -> None:
         """Connect, and connect again, until cancelled."""
@@ -75,6 +76,9 @@ class RosbridgeLink(Link):
             finally:
                 was_up, self._socket = self._socket is not None, None
                 self._advertised.clear()
+            for one in self._asked.values():
+                if not one.done():
+                    one.set_exception(Unavailable(f"the link went down: {reason}"))
             if was_up:
                 await self.listener.went_down(reason)
             await asyncio.sleep(backoff.next_delay())
@@ -87,6 +91,39 @@ class RosbridgeLink(Link):
             self._advertised.add(topic)
             await self._say({"op": "advertise", "topic": topic, "type": type})
         await self._say({"op": "publish", "topic": topic, "msg": message})
+
+    async def call(self, service: str, type: str, request: Mapping[str, Any], seconds: float) -> Answer:
+        """Call a service once, and wait so long for its answer. Raises Unavailable and TimeoutError."""
+        number = f"brain-{next(self._numbers)}"
+        said = await self._answer_to(
+            {"op": "call_service", "id": number, "service": service, "args": request}, number, seconds
+        )
+        values = said.get("values")
+        if not said.get("result"):
+            return Answer(False, {}, _words(said))
+        return Answer(True, values if isinstance(values, dict) else {})
+
+    async def run_goal(
+        self,
+        action: str,
+        type: str,
+        goal_id: str,
+        goal: Mapping[str, Any],
+        accepted: Callable[[], None],
+        seconds: float,
+    ) -> GoalEnd:
+        """Send a goal, and wait so long for its end; it is not told when one is accepted. Raises as `call`."""
+        asked = {"op": "send_action_goal", "id": goal_id, "action": action, "action_type": type, "args": goal}
+        said = await self._answer_to(asked | {"feedback": False}, goal_id, seconds)
+        if not said.get("result"):
+            return GoalEnd("failed", {}, _words(said))
+        status, values = said.get("status"), said.get("values")
+        known = GOAL_STATUS.get(status, "unknown") if isinstance(status, int) else "unknown"
+        return GoalEnd(known, values if isinstance(values, dict) else {})
+
+    async def cancel_goal(self, action: str, type: str, goal_id: str) -> None:
+        """Ask the robot to give a goal up. Raises Unavailable."""
+        await self._say({"op": "cancel_action_goal", "id": goal_id, "action": action})
 
     async def flush(self) -> None:
         """Wait until the peer has what was sent: it answers a ping after that. Raises Unavailable."""
@@ -120,18 +157,22 @@ class RosbridgeLink(Link):
 
     async def _ask(self, service: str) -> dict[str, Any] | None:
         """What the service answers; None when it does not, or says that it cannot."""
-        number = f"brain-{next(self._numbers)}"
-        answer = self._asked[number] = asyncio.get_running_loop().create_future()
         try:
-            await self._say({"op": "call_service", "id": number, "service": service, "args": {}})
-            async with asyncio.timeout(ANSWER):
-                said = await answer
+            answer = await self.call(service, "", {}, ANSWER)
         except (Unavailable, TimeoutError):
             return None
+        return dict(answer.values) if answer.ok and answer.values else None
+
+    async def _answer_to(self, operation: Mapping[str, Any], number: str, seconds: float) -> dict[str, Any]:
+        """What comes back with this id. Raises Unavailable and TimeoutError."""
+        answer: asyncio.Future[dict[str, Any]]
+        answer = self._asked[number] = asyncio.get_running_loop().create_future()
+        try:
+            await self._say(operation)
+            async with asyncio.timeout(seconds):
+                return await answer
         finally:
             del self._asked[number]
-        values = said.get("values")
-        return values if said.get("result") and isinstance(values, dict) else None
 
     async def _say(self, operation: Mapping[str, Any]) -> None:
         if self._socket is None:
@@ -146,12 +187,22 @@ class RosbridgeLink(Link):
             found = msgspec.json.decode(line)
             if found.get("op") == "publish":
                 self.listener.received(Received(str(found["topic"]), len(line), found["msg"]))
-            elif found.get("op") == "service_response":
-                asked = self._asked.get(str(found.get("id")))
-                if asked is not None and not asked.done():
-                    asked.set_result(found)
+            elif found.get("op") in ("service_response", "action_result"):
+                self._answered(found)
             elif found.get("op") == "status" and found.get("level") in ("error", "warning"):
+                if found.get("level") == "error":  # an operation that it does not know, or that does not fit
+                    self._answered({"id": found.get("id"), "result": False, "values": found.get("msg")})
                 log.warning("rosbridge says", level=found["level"], words=str(found.get("msg"))[:500])
         except Exception as error:  # noqa: BLE001  (what a peer sends may be anything; the link goes on)
             self._note_undecoded()
             log.warning("a message of rosbridge could not be read", error=str(error)[:200])
+
+    def _answered(self, found: dict[str, Any]) -> None:
+        asked = self._asked.get(str(found.get("id")))
+        if asked is not None and not asked.done():
+            asked.set_result(found)
+
+
+def _words(said: Mapping[str, Any]) -> str:
+    """Why the peer says that it failed."""
+    return str(said.get("values") or "the peer says that it failed, and not why")[:500]

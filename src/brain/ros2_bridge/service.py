@@ -17,6 +17,8 @@ from brain.kit.protocols import EffectGuard, MotionInterlock, RobotPoses
 from brain.logs import Log
 from brain.plugins import PluginContext
 from brain.ros2_bridge.bridge import Bridge
+from brain.ros2_bridge.calls import ServiceAnswer
+from brain.ros2_bridge.goals import GoalState
 from brain.ros2_bridge.graph import Graph
 from brain.ros2_bridge.poses import PoseFeed, PoseFeedState, with_pose_topics
 from brain.ros2_bridge.rates import TopicRate
@@ -38,6 +40,12 @@ class LinkState(msgspec.Struct, frozen=True, kw_only=True):
     undecoded: Annotated[int, Meta(description="Messages that could not be read.")]
     commands: Annotated[
         dict[str, dict[str, int]], Meta(description="By command topic: sent, stops, refused ones by code, rogue ones.")
+    ]
+    services: Annotated[
+        dict[str, dict[str, int]], Meta(description="By service: calls sent, refused by code, and their outcomes.")
+    ]
+    actions: Annotated[
+        dict[str, dict[str, int]], Meta(description="By action: goals sent, refused by code, and how they ended.")
     ]
     topics: Annotated[list[TopicRate], Meta(description="What came since the start.")]
     poses: Annotated[list[PoseFeedState], Meta(description="Topics on which robots say where they are.")]
@@ -71,7 +79,7 @@ class Ros2Service:
         settings = context.table(Ros2Settings)
         poses = context.find(RobotPoses)
         feeds = [] if poses is None else [PoseFeed(topic, poses) for topic in poses.topics()]
-        links = with_pose_topics(settings, [feed.topic for feed in feeds])
+        links = with_pose_topics(settings, feeds)
         guard = context.find(EffectGuard) if links else None
         interlocks = context.find_all(MotionInterlock) if links else ()
         bridges = {
@@ -107,7 +115,7 @@ class Ros2Service:
         """What runs until cancelled."""
         bridges = self._bridges.values()
         links = [work for bridge in bridges for work in (bridge.link.run, bridge.watch_moving)]
-        poses = [feed.run for bridge in bridges for feed in bridge.poses.values()]
+        poses = [feed.run for bridge in bridges for feed in bridge.poses]
         return (*links, *poses, *(partial(bridge.watch, self._settings.window) for bridge in bridges))
 
     def links(self) -> list[LinkState]:
@@ -121,8 +129,10 @@ class Ros2Service:
                 reason="" if bridge.up else bridge.link.trouble[:300] or bridge.reason,
                 undecoded=bridge.link.undecoded,
                 commands={topic: dict(gate.counts) for topic, gate in bridge.gates.items()},
+                services={service: dict(gate.counts) for service, gate in bridge.services.items()},
+                actions={action: dict(gate.counts) for action, gate in bridge.actions.items()},
                 topics=[counter.rate(now) for counter in bridge.totals.values()],
-                poses=[feed.state() for feed in bridge.poses.values()],
+                poses=[feed.state() for feed in bridge.poses],
             )
             for name, bridge in sorted(self._bridges.items())
         ]
@@ -130,6 +140,27 @@ class Ros2Service:
     async def publish(self, link: str, topic: str, agent: str, message: Mapping[str, Any]) -> str | None:
         """Send a command; the rule that let it through. Raises NotFound, and what it was refused with."""
         return await self._bridge(link).gate(topic).publish(agent, message)
+
+    async def call(self, link: str, service: str, agent: str, request: Mapping[str, Any]) -> ServiceAnswer:
+        """Call a service. Raises NotFound, and as `ServiceGate.call`."""
+        return await self._bridge(link).service(service).call(agent, request)
+
+    async def send_goal(self, link: str, action: str, agent: str, goal: Mapping[str, Any]) -> GoalState:
+        """Send a goal; its state now. Raises NotFound, and what it was refused with."""
+        return await self._bridge(link).action(action).send(agent, goal)
+
+    async def cancel_goal(self, goal_id: str, by: str) -> GoalState:
+        """Have the robot give a goal up; nobody is asked. Raises NotFound, and Unavailable while its link is down."""
+        for bridge in self._bridges.values():
+            for gate in bridge.actions.values():
+                if gate.has(goal_id):
+                    return await gate.cancel(goal_id, f"cancelled by {by}")
+        raise NotFound(f"no goal has the id {goal_id[:64]!r}; a server that is started again knows none from before")
+
+    def goals(self) -> list[GoalState]:
+        """The goals of all links that go on, and those that ended last; the newest first."""
+        found = [one for bridge in self._bridges.values() for gate in bridge.actions.values() for one in gate.goals()]
+        return sorted(found, key=lambda one: -one.sent_at)
 
     def topic(self, link: str, topic: str) -> TopicRate:
         """One topic of a link; its name may come without the first slash. Raises NotFound."""

@@ -35,7 +35,46 @@ class TopicSettings(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
     type: str = Field(min_length=1, max_length=200, description="The type of its messages")
-    silent_seconds: float = Field(default=10.0, gt=0, le=86_400, description="Silent for so long, it is announced")
+    silent_seconds: float | None = Field(
+        default=10.0, gt=0, le=86_400, description="Silent for so long, it is announced; none: never"
+    )
+
+
+class CallSettings(BaseModel):
+    """What services and actions have in common."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
+
+    robot: str = Field(min_length=1, max_length=64, description="The robot that it is asked of")
+    type: str = Field(min_length=1, max_length=200, description="Its type, as std_srvs/srv/SetBool")
+    bounds: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict,
+        description="Most that a number may be, either way, by the start of its path (true is 1); others must be 0",
+    )
+    most_hz: float = Field(default=1.0, gt=0, le=1000, description="Most of them a second; more are refused")
+    moves: bool = Field(
+        default=True, description="Whether it may move the robot: then it is refused while an interlock limits that"
+    )
+    definition: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=20_000,
+        description="The text of its .srv or .action file; Zenoh needs it",
+    )
+
+
+class ServiceSettings(CallSettings):
+    """A service that agents may call."""
+
+    timeout_seconds: float = Field(default=5.0, gt=0, le=60, description="Seconds that it has to answer")
+
+
+class ActionSettings(CallSettings):
+    """An action that agents may send goals to."""
+
+    timeout_seconds: float = Field(
+        default=600.0, gt=0, le=86_400, description="Seconds that a goal may take; then it is cancelled"
+    )
 
 
 class LinkSettings(BaseModel):
@@ -50,7 +89,16 @@ class LinkSettings(BaseModel):
     domain_id: int = Field(default=0, ge=0, le=232, description="ROS_DOMAIN_ID, which Zenoh's keys begin with")
     topics: dict[str, TopicSettings] = Field(default_factory=dict, description="The topics that are watched, by name")
     commands: dict[str, CommandSettings] = Field(default_factory=dict, description="Command topics, by name")
+    services: dict[str, ServiceSettings] = Field(default_factory=dict, description="Services for agents, by name")
+    actions: dict[str, ActionSettings] = Field(default_factory=dict, description="Actions for agents, by name")
     record: bool = Field(default=False, description="Record all that comes as bags below `folder`")
+
+    @model_validator(mode="after")
+    def _check_definitions(self) -> LinkSettings:
+        for name, one in (*self.services.items(), *self.actions.items()):
+            if self.driver == "zenoh" and one.definition is None:
+                raise ValueError(f"{name}: Zenoh needs its definition, the text of the .srv or .action file")
+        return self
 
 
 class FoxgloveSettings(BaseModel):

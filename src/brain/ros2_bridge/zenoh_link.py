@@ -9,7 +9,7 @@ import asyncio
 import os
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,8 @@ from brain.errors import BrainError, InvalidInput, Unavailable
 from brain.extras import needs
 from brain.logs import Log
 from brain.ros2_bridge.graph import TOKENS, graph_of_tokens, type_of
-from brain.ros2_bridge.links import Link, Listener, Received
+from brain.ros2_bridge.interfaces import CANCEL_GOAL
+from brain.ros2_bridge.links import GOAL_STATUS, Answer, GoalEnd, Link, Listener, Received
 from brain.ros2_bridge.messages import from_cdr, to_cdr, type_hash
 from brain.ros2_bridge.settings import LinkSettings
 from brain.stream.retry import Backoff
@@ -30,6 +31,8 @@ log: Log = Log("brain.ros2_bridge")
 
 LOOK, ANSWER = 0.2, 0.5
 """Seconds between two looks whether the peer is there, and that it has to answer."""
+_GOAL_ANSWER, _CANCEL_ANSWER = 10.0, 2.0
+"""Seconds that a robot has to accept a goal, and to say that it gives one up."""
 SETTLED = 1.0
 """Seconds after which changes of the graph are announced as one."""
 _LEASE_MILLISECONDS = 800
@@ -38,9 +41,18 @@ _LEASE_MILLISECONDS = 800
 
 def key_of(domain: int, topic: str, type: str) -> str:
     """The key of a topic. Raises InvalidInput for a type that is not known."""
+    return f"{domain}/{topic.strip('/')}/{dds_name(type)}/{type_hash(type)}"
+
+
+def dds_name(type: str) -> str:
+    """The type as keys of rmw_zenoh have it, `nav_msgs::msg::dds_::Odometry_`."""
     package, _, name = type.rpartition("/")
-    dds = f"{package.replace('/', '::')}::dds_::{name}_"
-    return f"{domain}/{topic.strip('/')}/{dds}/{type_hash(type)}"
+    return f"{package.replace('/', '::')}::dds_::{name}_"
+
+
+def _uuid(goal_id: str) -> dict[str, list[int]]:
+    """The id of a goal as a message."""
+    return {"uuid": list(bytes.fromhex(goal_id))}
 
 
 def _check_type(key: str, type: str) -> None:
@@ -91,7 +103,7 @@ class ZenohLink(Link):
             raise Unavailable(f"the link to {topic} is down")
         data = to_cdr(type, message)
         self._seq += 1
-        attachment = struct.pack("<qqB", self._seq, time.time_ns(), 16) + self._gid
+        attachment = self._attachment()
         key = key_of(self.settings.domain_id, topic, type)
         try:
             await asyncio.to_thread(
@@ -99,6 +111,89 @@ class ZenohLink(Link):
             )
         except zenoh.ZError as error:
             raise Unavailable(f"the link to {topic} is down: {error}") from error
+
+    async def call(self, service: str, type: str, request: Mapping[str, Any], seconds: float) -> Answer:
+        """Call a service once, and wait so long for its answer. Raises as `Link.call`."""
+        data = await self._query(service, type, to_cdr(f"{type}_Request", request), seconds)
+        if data is None:
+            return Answer(False, {}, "no node offers it with this type, or it gave no answer")
+        return Answer(True, from_cdr(f"{type}_Response", data))
+
+    async def run_goal(
+        self,
+        action: str,
+        type: str,
+        goal_id: str,
+        goal: Mapping[str, Any],
+        accepted: Callable[[], None],
+        seconds: float,
+    ) -> GoalEnd:
+        """Send a goal, and wait so long for its end. Raises as `Link.call`."""
+        identity = {"goal_id": _uuid(goal_id)}
+        sent = await self.call(
+            f"{action}/_action/send_goal", f"{type}_SendGoal", identity | {"goal": goal}, min(seconds, _GOAL_ANSWER)
+        )
+        if not sent.ok or not sent.values["accepted"]:
+            return GoalEnd("rejected" if sent.ok else "failed", {}, sent.words or "the robot did not accept it")
+        accepted()
+        ended = await self.call(f"{action}/_action/get_result", f"{type}_GetResult", identity, seconds)
+        if not ended.ok:
+            return GoalEnd("unknown", {}, ended.words)
+        return GoalEnd(GOAL_STATUS.get(ended.values["status"], "unknown"), ended.values["result"])
+
+    async def cancel_goal(self, action: str, type: str, goal_id: str) -> None:
+        """Ask the robot to give a goal up. Raises Unavailable."""
+        request = {"goal_info": {"goal_id": _uuid(goal_id)}}
+        try:
+            answer = await self.call(f"{action}/_action/cancel_goal", CANCEL_GOAL, request, _CANCEL_ANSWER)
+        except TimeoutError as error:
+            raise Unavailable(f"{action}: the robot did not answer that it gives the goal up") from error
+        if not answer.ok:
+            raise Unavailable(f"{action}: the goal cannot be cancelled: {answer.words}")
+
+    async def _query(self, service: str, type: str, data: bytes, seconds: float) -> bytes | None:
+        """The first answer's bytes; None when nobody is there to give one. Raises Unavailable and TimeoutError."""
+        session, loop = self._session, asyncio.get_running_loop()
+        if session is None:
+            raise Unavailable(f"the link to {service} is down")
+        answer: asyncio.Future[bytes | None] = loop.create_future()
+
+        def ended(found: bytes | None) -> None:
+            if not answer.done():
+                answer.set_result(found)
+
+        def came(reply: Any) -> None:  # in a thread of Zenoh
+            if reply.ok is not None:
+                loop.call_soon_threadsafe(ended, reply.ok.payload.to_bytes())
+
+        self._seq += 1
+        asking = partial(
+            session.get,
+            f"{self.settings.domain_id}/{service.strip('/')}/{dds_name(type)}/*",  # whatever its hash: Humble has none
+            # Not indirect: then that all have answered may be told before what they answered.
+            zenoh.handlers.Callback(came, partial(loop.call_soon_threadsafe, ended, None), indirect=False),
+            payload=data,
+            attachment=self._attachment(),
+            target=zenoh.QueryTarget.ALL,
+            consolidation=zenoh.ConsolidationMode.NONE,
+            timeout=seconds,
+        )
+        began = loop.time()
+        try:
+            await asyncio.to_thread(asking)
+            async with asyncio.timeout(seconds + ANSWER):
+                found = await answer
+        except zenoh.ZError as error:
+            raise Unavailable(f"the link to {service} is down: {error}") from error
+        if found is None and self._session is not session:
+            raise Unavailable(f"the link to {service} went down")
+        if found is None and loop.time() - began >= seconds * 0.9:
+            raise TimeoutError
+        return found
+
+    def _attachment(self) -> bytes:
+        """What rmw_zenoh has beside each message: a number, the time, and who sends it."""
+        return struct.pack("<qqB", self._seq, time.time_ns(), 16) + self._gid
 
     async def _follow(self, session: Any) -> None:
         """Carry messages until the peer is away, which is announced before anything else is done about it."""

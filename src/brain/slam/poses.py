@@ -28,7 +28,8 @@ class LinkedPoses:
     def topics(self) -> Sequence[PoseTopic]:
         """Those of the settings."""
         return [
-            PoseTopic(robot, one.link, one.topic, one.type, one.most_hz) for robot, one in self._settings.robots.items()
+            PoseTopic(robot, one.link, one.topic, one.type, one.most_hz, one.frame, one.child)
+            for robot, one in self._settings.robots.items()
         ]
 
     async def take(self, robot: str, pose: PoseReport) -> None:

@@ -35,9 +35,17 @@ class RobotSettings(BaseModel):
         "geometry_msgs/msg/PoseStamped",
         "geometry_msgs/msg/TransformStamped",
         "nav_msgs/msg/Odometry",
+        "tf2_msgs/msg/TFMessage",
     ] = Field(default="geometry_msgs/msg/PoseWithCovarianceStamped", description="The type of its messages")
+    frame: str = Field(default="map", min_length=1, max_length=200, description="With /tf: the frame of the map")
+    child: str = Field(default="base_link", min_length=1, max_length=200, description="With /tf: the robot's frame")
     map: str | None = Field(default=None, max_length=100, description="The map that its poses are on; none: not said")
     most_hz: float = Field(default=10.0, ge=0.1, le=1000, description="Most poses a second; the newest is taken")
+
+    @property
+    def says(self) -> str:
+        """What tells it from others on its link: its topic, and on `/tf` its frame."""
+        return f"{self.child} of {self.topic}" if self.type.endswith("TFMessage") else self.topic
 
 
 class SlamSettings(BaseModel):
@@ -61,9 +69,9 @@ class SlamSettings(BaseModel):
     def _check_topics(self) -> SlamSettings:
         robots: dict[tuple[str, str], str] = {}
         for name, one in self.robots.items():
-            other = robots.setdefault((one.link, one.topic), name)
+            other = robots.setdefault((one.link, one.says), name)
             if other != name:
                 raise ValueError(
-                    f"robots.{name}.topic: {one.topic} of link {one.link} is that of robot {other}; name its own"
+                    f"robots.{name}.topic: {one.says} of link {one.link} is that of robot {other}; name its own"
                 )
         return self

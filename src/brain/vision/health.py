@@ -69,12 +69,10 @@ class CameraHealth:
             self._last, self._still_since = shades, at
         if at - self._still_since >= self.settings.hold:
             return Fault("frozen", at - self._still_since)
-        if (light := float(shades.mean())) < self.settings.dark:
+        if (light := cv2.mean(shades)[0]) < self.settings.dark:
             return Fault("dark", light)
         thumb = cv2.resize(shades, _SMALL, interpolation=cv2.INTER_AREA).astype(np.float32)
-        wide = cv2.resize(shades, (_WIDE, max(1, _WIDE * shades.shape[0] // shades.shape[1])))
-        detail = float(cv2.Laplacian(wide, cv2.CV_32F).var())
-        return self._compared(thumb, detail)
+        return self._compared(thumb, _detail(shades))
 
     def _compared(self, thumb: Picture, detail: float) -> Fault | None:
         """Against what the camera usually shows."""
@@ -93,6 +91,15 @@ class CameraHealth:
             self._usual = self._usual + rate * (thumb - self._usual)
             self._detail += rate * (detail - self._detail)
         return fault
+
+
+def _detail(shades: Picture) -> float:
+    """How much neighbours differ, in a picture that is not wider than some."""
+    high, wide = shades.shape
+    if wide > _WIDE:
+        shades = cv2.resize(shades, (_WIDE, max(1, _WIDE * high // wide)))
+    _, spread = cv2.meanStdDev(cv2.Laplacian(shades, cv2.CV_16S))
+    return float(spread[0, 0]) ** 2
 
 
 def _likeness(one: Picture, other: Picture) -> float:

@@ -1,6 +1,8 @@
 // Links to robots: whether they are up, their topics with rates, commands, what their peers tell of, and what is recorded.
 
 const MOST = 200;
+const KINDS = [["topic", "commands"], ["service", "services"], ["action", "actions"]];
+const LEVELS = { succeeded: "GOOD", canceling: "MEDIUM", lost: "HIGH", aborted: "HIGH", rejected: "HIGH", failed: "HIGH", timeout: "HIGH", unknown: "HIGH" };
 
 /** How many messages a second came since the last look; the pace since the start before there was one. */
 function createPaces() {
@@ -45,8 +47,16 @@ export function show(element, api) {
   ]);
   const commands = api.table("Commands", [
     ["Link", ({ link }) => link],
-    ["Topic", ({ topic }) => topic],
+    ["Kind", ({ kind }) => kind],
+    ["Name", ({ name }) => name],
     ["What became of them", ({ counts }) => Object.entries(counts).map(([what, count]) => `${what} ${format.count(count)}`).join(", ") || "none came"],
+  ]);
+  const goals = api.table("Goals", [
+    ["Sent", ({ sent_at }) => format.age(sent_at)],
+    ["Robot", ({ robot }) => robot],
+    ["Action", ({ action }) => action],
+    ["Agent", ({ agent_id }) => agent_id],
+    ["State", ({ status, reason }) => h("span", { class: "chip", "data-level": LEVELS[status] ?? null }, reason ? `${status}: ${reason}` : status)],
   ]);
   const poses = api.table("Robots' poses", [
     ["Link", ({ link }) => link],
@@ -69,18 +79,20 @@ export function show(element, api) {
     ["Written", ({ at }) => format.age(at)],
   ]);
   const none = h("p", { class: "empty" }, "The settings have no link to robots ([ros2_bridge.links.NAME]).");
+  const asked = api.panel("Goals", [goals.element]);
+  asked.hidden = true;
   const panels = [api.panel("Topics", [topics.element]), api.panel("Commands", [commands.element]), api.panel("What the peers tell of", [graph.element]), api.panel("Recordings", [bags.element]), api.panel("Robots' poses", [poses.element])];
   for (const one of panels) one.hidden = true;
-  element.append(old.element, api.panel("Links", [links.element, none]), ...panels);
+  element.append(old.element, api.panel("Links", [links.element, none]), ...panels.slice(0, 2), asked, ...panels.slice(2));
   api.watch("/api/ros2/links", async (found, problem) => {
     old.show(problem);
     if (!found) return;
     none.hidden = found.length > 0;
     links.fill(found, ({ link }) => link);
     const listened = found.flatMap((one) => one.topics.map((topic) => ({ link: one.link, pace: pace(`${one.link} ${topic.topic}`, topic), ...topic })));
-    const commanded = found.flatMap((one) => Object.entries(one.commands).map(([topic, counts]) => ({ link: one.link, topic, counts })));
+    const commanded = found.flatMap((one) => KINDS.flatMap(([kind, gates]) => Object.entries(one[gates]).map(([name, counts]) => ({ link: one.link, kind, name, counts }))));
     topics.fill(listened, ({ link, topic }) => `${link} ${topic}`);
-    commands.fill(commanded, ({ link, topic }) => `${link} ${topic}`);
+    commands.fill(commanded, ({ link, kind, name }) => `${link} ${kind} ${name}`);
     const said = found.flatMap((one) => one.poses.map((pose) => ({ link: one.link, ...pose })));
     poses.fill(said, ({ link, topic }) => `${link} ${topic}`);
     [panels[0].hidden, panels[1].hidden, panels[4].hidden] = [!listened.length, !commanded.length, !said.length];
@@ -92,6 +104,11 @@ export function show(element, api) {
       old.show(error);
     }
   }, { events: ["ros2.*"] });
+  api.watch("/api/ros2/goals", (found) => {
+    if (!found) return;
+    asked.hidden = !found.length;
+    goals.fill(found.slice(0, MOST), ({ goal_id }) => goal_id);
+  }, { events: ["ros2.goal_changed"] });
   api.watch("/api/ros2/recordings", (found) => {
     if (!found) return;
     panels[3].hidden = !found.length;
