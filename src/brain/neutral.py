@@ -10,6 +10,7 @@ changed stays readable: a control is written as the escape that Python and JSON 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 _CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f"
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
@@ -34,6 +35,19 @@ def printable(text: str, width: int = 0) -> str:
 def plain_text(text: str) -> str:
     """For mail, messages and tickets without markup: line ends and tabs stay; other controls become escapes."""
     return text if text.isascii() and text.isprintable() else _ACTS.sub(_escaped, _LINE_ENDS.sub("\n", text))
+
+
+def plain_values(value: object) -> object:
+    """For JSON that a service shows to people: each text and name in the value as `plain_text` has it."""
+    match value:
+        case str():
+            return plain_text(value)
+        case Mapping():
+            return {plain_text(str(name)): plain_values(member) for name, member in value.items()}
+        case list() | tuple():
+            return [plain_values(member) for member in value]
+        case _:
+            return value
 
 
 def json_bytes(data: bytes) -> bytes:

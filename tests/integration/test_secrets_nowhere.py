@@ -2,70 +2,17 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Mapping
 from itertools import cycle
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from support.secrets_planted import SECRETS, TEXTS, found_in, planted
+from support.planting import bodies, examples, filled
+from support.secrets_planted import SECRETS, TEXTS, found_in
 from support.server import ServeProcess, brain
 from support.sizes import sizes
 from support.waiting import wait_until
-
-OPEN = ("environment", "params", "metadata", "details", "payload", "evidence", "data", "labels", "attributes", "input")
-"""Fields that take any object."""
-IDS = ("agent_id",)
-"""What things are looked up by stays, and numbers in it are no cards: docs/privacy.md says so."""
-RULES = ("/api/policy/rules", "/api/policy/import", "/api/policy/replay", "/api/metrics/definitions")
-"""What a rule holds it must decide by: docs/privacy.md says so."""
-
-
-def examples(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Each operation with a JSON body, and its example."""
-    for path, operations in document["paths"].items():
-        for method, operation in operations.items():
-            content = operation.get("requestBody", {}).get("content", {}).get("application/json")
-            if content is None or path.startswith(RULES) or "/access/" in path:
-                continue
-            schema = content["schema"]
-            if "$ref" in schema:
-                schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-            for example in schema.get("examples", [])[:1]:
-                if isinstance(example, dict):
-                    yield method, path, example
-
-
-def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where texts are in a body."""
-    if isinstance(value, str):
-        yield path
-    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for name, member in members:
-        yield from leaves(member, (*path, name))
-
-
-def replaced(body: Any, path: tuple[Any, ...], text: str) -> Any:
-    found = copy.deepcopy(body)
-    place = found
-    for name in path[:-1]:
-        place = place[name]
-    place[path[-1]] = text
-    return found
-
-
-def bodies(example: dict[str, Any], texts: Iterator[str]) -> Iterator[dict[str, Any]]:
-    """The example with all of them in its open objects, and with one in each of its texts."""
-    for name in OPEN:
-        if isinstance(example.get(name), dict) or name in ("metadata", "details", "params", "environment"):
-            yield {**example, name: planted()}
-    for path in leaves(example):
-        text = next(texts)
-        if path[-1] not in IDS:
-            yield replaced(example, path, text)
 
 
 def plant(client: httpx.Client, every: int) -> int:
@@ -79,15 +26,17 @@ def plant(client: httpx.Client, every: int) -> int:
             if number % every:
                 next(texts)
                 continue
-            filled = path.replace("{agent_id}", "a1").replace("{", "").replace("}", "")
-            answer = client.request(method, filled, json=body)
+            answer = client.request(method, filled(path), json=body)
             assert answer.status_code < 500, (method, path, body, answer.text)
             taken += answer.is_success
+    with_body = {(method, path): example for method, path, example in examples(document)}
     for path, operations in document["paths"].items():
-        for parameter in operations.get("get", {}).get("parameters", ()):
-            number += 1
-            if parameter["in"] == "query" and number % every == 0 and path != "/api/events/live":
-                assert client.get(path, params={parameter["name"]: next(texts)}).status_code < 500, path
+        for method, operation in operations.items():
+            for parameter in operation.get("parameters", ()):
+                number += 1
+                if parameter["in"] == "query" and number % every == 0 and path != "/api/events/live":
+                    more = {"params": {parameter["name"]: next(texts)}, "json": with_body.get((method, path))}
+                    assert client.request(method, filled(path), **more).status_code < 500, path
     return taken
 
 

@@ -9,7 +9,7 @@ import io
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -23,24 +23,20 @@ from brain import logs
 from brain.audit.cef import cef
 from brain.audit.export import write_csv, write_jsonl
 from brain.audit.models import AuditEntry
-from brain.charter import Event
-from brain.connectors import email, servicenow, slack
-from brain.connectors.adf import text_to_adf
-from brain.connectors.tickets import NewTicket
+from brain.charter import Event, IncidentState, Severity
+from brain.connectors import apprise, email, jira, pagerduty, servicenow, slack, webhook
+from brain.connectors.notifiers import NOTIFIERS
+from brain.connectors.pages import Page, PageAction, TimelineStep
+from brain.connectors.sender import Sender, json_request
+from brain.connectors.tickets import TICKET_SYSTEMS, NewTicket
 from brain.kit.cli.common import print_json, print_json_array
 from brain.kit.cli.tables import cell
 from brain.kit.cli.text import printable, summary
+from brain.links.alertmanager import Alertmanager
+from brain.links.settings import AlertmanagerSettings
 from brain.text import one_line, one_line_units
+from support.hostile import ACTS, HOSTILE
 
-ACTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff]")
-HOSTILE = (
-    "\x1b[2J", "\x1b]0;owned\x07", "\x1b]8;;https://evil.example\x1b\\", "\x9b31m", "\x9d0;t\x9c", "\x7f", "\0", "\r", "\b" * 9, "\x85",
-    "\u202e", "\u2066", "\u2069", "\u200f", "\u061c", "\u2028", "\ufeff", "\U000e0041",
-    "=cmd|' /C calc'!A0", "+1+1", "-1+1", "@SUM(A1)", "\t=1", " =1", "\uff1d1",
-    "a|b", "a=b", "\\", "\\|", "\r\n", "\n", "CEF:0|x|y", "rt=1 act=2",
-    "<!channel>", "<@U1>", "<https://evil.example|bank>", "&lt;", "@here", "<script>alert(1)</script>", "<img src=x onerror=y>",
-    "[code]<b>x</b>[/code]", "[ CODE ]<i>", "[/code]", "[[code]code]", "[red]bold[/red]", "{title}", '"', "'", ",", "Bcc: x@y.example", "word",
-)  # fmt: skip
 texts = st.lists(st.one_of(st.sampled_from(HOSTILE), st.text(max_size=5)), min_size=1, max_size=5).map("".join)
 
 
@@ -93,20 +89,112 @@ def check_exports(entry: AuditEntry, text: str) -> None:
 
 
 def check_messages(text: str) -> None:
-    """Slack, mail, ServiceNow and Jira."""
-    message = slack.content(slack.SlackMessage(title=text, text=text, fields={text: text}, footer=text))
+    """What each kind of notifier and each ticket system would send: it tells of the text, and nothing in it acts."""
+    page = Page(
+        id="p1", action=PageAction.TRIGGER, dedup_key=text or "d", severity=Severity.HIGH, summary=text, at=1.0, route=text,
+        labels={"agent": text}, alerts=[{"name": text, "severity": text, "state": text, "summary": text, "labels": {"agent": text}}],
+        alerts_total=1, held_back=[text], held_back_total=1, links=[(text, "https://brain.example/#/alerts")],
+        decisions=[{"effect": text, "agent": text, "action": text, "resource": text, "reason": text, "event_id": "e", text: 1}],
+        timeline=[TimelineStep(at=1.0, kind=text, text=text, event_id=None)],
+    )  # fmt: skip
+    for kind in SENT.values():
+        for sent in kind(page):
+            assert ACTS.search(sent) is None
+    ticket = NewTicket(incident_id="i", title=text, description=text, severity=text, labels=[text])
+    for system in MADE.values():
+        for sent in system(ticket, text):
+            assert ACTS.search(sent) is None
+
+
+def sent_by_slack(page: Page) -> Iterator[str]:
+    message = slack.content(slack.slack_message(page))
     for kind, shown in _texts(message):
-        assert ACTS.search(shown) is None
-        assert kind == "plain_text" or not re.search("[<>]|&(?!amp;|lt;|gt;)", shown)
+        marks = re.sub(r"<https://brain\.example/#/alerts\|[^<>]*>", "", shown)
+        assert kind == "plain_text" or not re.search("[<>]|&(?!amp;|lt;|gt;)", marks)
+        yield shown
+
+
+def sent_by_email(page: Page) -> Iterator[str]:
     sender = email.EmailSettings(kind="email", host="h", sender="a@b.example", to=("c@d.example",))
-    mail = email.compose(sender, email.Mail(to=["c@d.example"], subject=text, text=text, dedup="d"), 1.0)
+    mail = email.compose(sender, email.mail_of(page, ["c@d.example"]), 1.0)
     assert mail.get_content_type() == "text/plain" and mail["Bcc"] is None
-    assert ACTS.search(str(mail["Subject"])) is None and ACTS.search(mail.get_content()) is None
-    ticket = NewTicket(incident_id="i", title=text, description=text)
+    yield str(mail["Subject"])
+    yield mail.get_content()
+
+
+def sent_by_pagerduty(page: Page) -> Iterator[str]:
+    settings = pagerduty.PagerDutySettings(kind="pagerduty", routing_key="k" * 32)  # type: ignore[arg-type]
+    event = pagerduty.trigger_event(settings, pagerduty.pagerduty_alert(page))
+    yield from strings({**event, "dedup_key": ""})  # which names the alert, and is not made another
+    yield pagerduty.enqueue(settings, event).body.decode()
+
+
+def sent_by_webhook(page: Page) -> Iterator[str]:
+    """A program reads it: the texts are the same, and what a person sees of it on the way does nothing."""
+    settings = webhook.WebhookSettings(kind="webhook", url="https://x.example", key="k" * 24)  # type: ignore[arg-type]
+    body = webhook.signed_request(settings, "p1", page.document(), 1.0).body
+    assert msgspec.json.decode(body)["summary"] == page.summary
+    yield body.decode()
+
+
+def sent_by_apprise(page: Page) -> Iterator[str]:
+    shown = apprise.shown(page.title, page.text_with_links())
+    assert shown["body_format"] == "text", "apprise escapes it for services with markup"
+    yield shown["title"]
+    yield shown["body"]
+
+
+def sent_by_alertmanager(page: Page) -> Iterator[str]:
+    settings = AlertmanagerSettings(kind="alertmanager", url="https://x.example")
+    alert = Alertmanager(settings, Sender()).alert(page)
+    yield from alert["annotations"].values()
+    yield json_request("POST", settings.url, [alert]).body.decode()
+
+
+SENT: dict[str, Callable[[Page], Iterator[str]]] = {
+    "alertmanager": sent_by_alertmanager, "apprise": sent_by_apprise, "email": sent_by_email,
+    "pagerduty": sent_by_pagerduty, "slack": sent_by_slack, "webhook": sent_by_webhook,
+}  # fmt: skip
+
+
+def sent_to_jira(ticket: NewTicket, text: str) -> Iterator[str]:
+    settings = jira.JiraSettings(
+        url="https://x.example", user="u", token="t", project="PROJ", fields={"customfield_1": "{title}"}
+    )  # type: ignore[arg-type]
+    for request in (jira.create_request(settings, ticket), jira.comment_request(settings, "1", text)):
+        yield request.body.decode()
+        for _, shown in _texts(msgspec.json.decode(request.body)):
+            yield shown
+    yield jira.create_fields(settings, ticket)["customfield_1"]
+
+
+def sent_to_servicenow(ticket: NewTicket, text: str) -> Iterator[str]:
     settings = servicenow.ServiceNowSettings(url="https://x.example", token="t", fields={"category": "{title}"})  # type: ignore[arg-type]
-    for value in servicenow.new_record(settings, ticket).values():
-        assert "[code]" not in value.lower() and "[/code]" not in value.lower() and ACTS.search(value) is None
-    assert ACTS.search(json.dumps(text_to_adf(text), ensure_ascii=False).replace("\\n", "")) is None
+    closed = servicenow.state_changes(settings, IncidentState.CLOSED, text)
+    for value in (*servicenow.new_record(settings, ticket).values(), *closed.values()):
+        assert "[code]" not in value.lower() and "[/code]" not in value.lower()
+        yield value
+
+
+MADE: dict[str, Callable[[NewTicket, str], Iterator[str]]] = {"jira": sent_to_jira, "servicenow": sent_to_servicenow}
+
+
+def test_every_kind_of_message_is_looked_at() -> None:
+    assert SENT.keys() == {*NOTIFIERS.kinds(), "alertmanager"}, "say here what a new kind of notifier sends"
+    assert MADE.keys() == set(TICKET_SYSTEMS.kinds()), "say here what a new ticket system is sent"
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Every text and name in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            yield name
+            yield from strings(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from strings(member)
 
 
 def _texts(value: Any) -> Iterator[tuple[str, str]]:

@@ -10,6 +10,7 @@ import msgspec
 from brain.access.models import Role
 from brain.charter import Principal
 from brain.errors import InvalidInput
+from brain.redaction import redacted
 
 SIGNATURE = "signature"
 """How a principal is proven by a signature of an agent's key; sessions are given for it alone."""
@@ -64,4 +65,11 @@ def checked_agent_id(agent_id: str) -> str:
     """The id. Raises InvalidInput for one that no agent is registered by."""
     if not IS_ID(agent_id):
         raise InvalidInput("agent_id: takes 1 to 200 visible ASCII letters, such as billing-7 or a SPIFFE URI")
+    check_no_secret("agent_id", agent_id)
     return agent_id
+
+
+def check_no_secret(field: str, text: str) -> None:
+    """Raise InvalidInput for a name in which there is a secret: names are shown, and no mark can stand for one."""
+    if redacted(text, "name_id") != text:  # a number that may be a card's is an id here
+        raise InvalidInput(f"{field}: holds what looks like a key, a token or a password; take another name")

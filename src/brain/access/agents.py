@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from brain.access.agent_models import IS_ID, Agent, checked_agent_id, token_id
+from brain.access.agent_models import IS_ID, Agent, check_no_secret, checked_agent_id, token_id
 from brain.access.events import AGENT_REGISTERED, AGENT_RETIRED, AboutAgent
 from brain.access.http_signatures import key_id
 from brain.access.repository import doer
@@ -72,6 +72,7 @@ class Agents:
         for field, text in (("issuer", issuer), ("subject", subject)):
             if not IS_ID(text):
                 raise InvalidInput(f"{field}: takes 1 to 200 visible ASCII letters, as the tokens have them")
+            check_no_secret(field, text)
         issuer, subject = lowered(issuer), lowered(subject)
         if not issuer.startswith(("https://", "http://", SPIFFE)):
             raise InvalidInput(f"issuer: {issuer!r} must be a URL, or spiffe:// and a trust domain")

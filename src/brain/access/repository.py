@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from brain import limits
+from brain.access.agent_models import check_no_secret
 from brain.access.events import KEY_CREATED, KEY_REVOKED, KEY_ROTATED, AboutKey, KeyCreated, KeyRotated
 from brain.access.key_form import digest_of, new_key
 from brain.access.models import Former, Key, Role
@@ -162,11 +163,14 @@ def checked_role(name: str, role: str, agents: Sequence[str], lifetime: float | 
     wanted = _role(role)
     if not _NAME(name):
         raise InvalidInput("name: takes 1 to 64 letters, digits, and . _ @ - after the first")
+    check_no_secret("name", name)
     if (wanted is Role.EVALUATOR) != bool(agents):
         need = "needs the agents that it may ask for" if wanted is Role.EVALUATOR else "takes none; only evaluator does"
         raise InvalidInput(f"agents: role {wanted} {need}")
     if len(agents) > 1000 or any(not one or len(one) > limits.TEXT for one in agents):
         raise InvalidInput(f"agents: takes at most 1000 ids, each of 1 to {limits.TEXT} letters")
+    for agent in agents:
+        check_no_secret("agents", agent)
     if lifetime is not None and not 0 < lifetime <= 100 * 365 * 86_400:
         raise InvalidInput(f"lifetime: {lifetime!r} is out of bounds; give seconds, above 0 and at most 100 years")
     return wanted

@@ -5,16 +5,18 @@ A command is imported when it is run. `brain --help` shows each by its declared 
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import partial, wraps
 from importlib import import_module
 from typing import Annotated, Any
 
 from brain import __version__, logs
 from brain.errors import BrainError
 from brain.extras import missing_extra, needs
+from brain.kit.cli.records import WORDS, as_record
 from brain.plugins import Command, plugins
 
 with needs("the command `brain`"):
@@ -122,12 +124,37 @@ def _command(found: Any, help_text: str) -> Any:
     """A typer.Typer as a group with this help; a function as a single command with its own."""
     if isinstance(found, typer.Typer):
         found.rich_markup_mode = None
+        _keep_records(found)
         group = get_group(found)
         group.help = help_text
         return group
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    single.command()(found)
+    single.command()(_with_records(found))
     return get_command(single)
+
+
+def _keep_records(group: typer.Typer) -> None:
+    """Have each command of the group get what people say in its arguments without the secrets in it."""
+    for command in group.registered_commands:
+        if command.callback is not None:
+            command.callback = _with_records(command.callback)
+    for member in group.registered_groups:
+        if member.typer_instance is not None:
+            _keep_records(member.typer_instance)
+
+
+def _with_records(function: Callable[..., Any]) -> Callable[..., Any]:
+    named = WORDS.intersection(inspect.signature(function).parameters)
+    if not named or hasattr(function, "__wrapped__"):  # has none, or is one of these already
+        return function
+
+    @wraps(function)
+    def without_secrets(*args: Any, **given: Any) -> Any:
+        stream = given.get("stream")
+        kept = {name: as_record(given[name], stream) for name in named if given.get(name)}
+        return function(*args, **given | kept)
+
+    return without_secrets
 
 
 def _value_fault(error: typer.BadParameter) -> str:

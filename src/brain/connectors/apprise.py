@@ -18,12 +18,15 @@ from brain.connectors.pages import Page
 from brain.connectors.sender import TryLater
 from brain.errors import InvalidInput
 from brain.extras import needs
+from brain.neutral import plain_text
 from brain.secret import Secret
+from brain.text import one_line
 
 if TYPE_CHECKING:
     import apprise
 
 SERVICE = "apprise"
+_TITLE_CHARACTERS = 250
 _TYPES = {"CRITICAL": "failure", "HIGH": "failure", "ERROR": "failure", "MEDIUM": "warning", "WARNING": "warning"}
 
 
@@ -52,9 +55,14 @@ class Apprise(Notifier[AppriseSettings]):
         """Send it. Raises TryLater when apprise reports a failure, InvalidInput for a URL that it does not know."""
         service = await asyncio.to_thread(_service, self._settings)  # its import alone takes seconds
         kind = _TYPES.get(severity.upper(), "info")
-        if not await service.async_notify(body=text or title, title=title, notify_type=kind):
+        if not await service.async_notify(notify_type=kind, **shown(title, text)):
             raise TryLater(f"{SERVICE}: the service was not notified; check the URL and the service")
         return AppriseAnswer(service=str(service[0].service_name))
+
+
+def shown(title: str, text: str) -> dict[str, str]:
+    """What Apprise is to show: as plain text, which it escapes for a service that has markup."""
+    return {"title": one_line(title, _TITLE_CHARACTERS), "body": plain_text(text or title), "body_format": "text"}
 
 
 def _service(settings: AppriseSettings) -> apprise.Apprise:

@@ -371,6 +371,7 @@ def create_fields(settings: JiraSettings, ticket: NewTicket) -> dict[str, Any]:
         "incident_id": ticket.incident_id,
         "url": ticket.url,
     }
+    names = {name: plain_text(value) for name, value in names.items()}
     fields: dict[str, Any] = {
         "project": {"key": settings.project},
         "issuetype": {"id" if settings.issue_type.isdecimal() else "name": settings.issue_type},

@@ -22,8 +22,9 @@ from brain.connectors.sender import Refused, Request, TryLater, read_words
 from brain.connectors.urls import BaseUrl
 from brain.errors import InvalidInput
 from brain.json_text import JSON_FAULTS
+from brain.neutral import json_bytes, plain_values
 from brain.secret import Secret
-from brain.text import clip_units, one_line_units, short_key_units
+from brain.text import one_line_units, short_key_units
 
 SERVICE = "PagerDuty"
 BODY_BYTES = 512_000
@@ -187,13 +188,13 @@ def trigger_event(settings: PagerDutySettings, alert: PagerDutyAlert) -> dict[st
     named = {"component": alert.component, "group": alert.group, "class": alert.kind}
     payload |= {name: one_line_units(text, _TEXT_CHARACTERS) for name, text in named.items() if text}
     if alert.details:
-        payload["custom_details"] = dict(alert.details)
+        payload["custom_details"] = plain_values(alert.details)
     event = {**follow_up_event(settings, "trigger", alert.dedup_key), "payload": payload, "client": settings.client}
     if client_url := alert.client_url or settings.client_url:
         event["client_url"] = client_url
     if alert.links:
         event["links"] = [
-            {"href": link.href, "text": clip_units(link.text or link.href, _TEXT_CHARACTERS)}
+            {"href": link.href, "text": one_line_units(link.text or link.href, _TEXT_CHARACTERS)}
             for link in alert.links[:_LINKS]
             if len(link.href) <= _URL_CHARACTERS
         ]
@@ -224,7 +225,7 @@ def enqueue(settings: PagerDutySettings, event: Mapping[str, Any]) -> Request:
 
 
 def _fit(event: Mapping[str, Any]) -> bytes:
-    body = msgspec.json.encode(event)
+    body = json_bytes(msgspec.json.encode(event))
     details = event.get("payload", {}).get("custom_details")
     if len(body) <= BODY_BYTES or not details:
         return body
@@ -239,7 +240,7 @@ def _fit(event: Mapping[str, Any]) -> bytes:
 
 
 def _with_details(event: Mapping[str, Any], details: Mapping[str, Any]) -> bytes:
-    return msgspec.json.encode({**event, "payload": {**event["payload"], "custom_details": details}})
+    return json_bytes(msgspec.json.encode({**event, "payload": {**event["payload"], "custom_details": details}}))
 
 
 def _cut(value: Any, longest: int) -> Any:

@@ -30,6 +30,7 @@ from brain.errors import BrainError, Unavailable
 from brain.extras import needs
 from brain.json_text import JSON_FAULTS
 from brain.logs import Log
+from brain.neutral import json_bytes
 from brain.stream.retry import retry_delay
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def json_request(
     sent = {"Accept": "application/json", **(headers or {})}
     body = b""
     if content is not None:
-        body = msgspec.json.encode(content)
+        body = json_bytes(msgspec.json.encode(content))
         sent["Content-Type"] = "application/json"
     return Request(method, url, sent, body, query or {})
 

@@ -28,6 +28,7 @@ from brain.connectors.notifiers import Notifier, NotifierSettings
 from brain.connectors.pages import Page
 from brain.connectors.sender import Request, read_words
 from brain.errors import BrainError, InvalidInput
+from brain.neutral import json_bytes
 from brain.secret import Secret
 from brain.text import plain_key
 
@@ -82,7 +83,7 @@ class Webhook(Notifier[WebhookSettings]):
 
 def signed_request(settings: WebhookSettings, id: str, message: Mapping[str, Any], now: float) -> Request:
     """The request for a message, signed at the Unix time `now`."""
-    body = msgspec.json.encode(message)
+    body = json_bytes(msgspec.json.encode(message))
     headers = {"Content-Type": "application/json", **sign(settings.key, id, body, now)}
     return Request("POST", settings.url.reveal(), headers, body)
 

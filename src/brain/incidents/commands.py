@@ -99,16 +99,15 @@ def move(
 @app.command()
 def owner(
     id: IdArgument,
-    name: Annotated[str, typer.Argument(metavar="OWNER", help="The responsible person; empty for nobody.")],
+    owner: Annotated[str, typer.Argument(metavar="OWNER", help="The responsible person; empty for nobody.")],
     by: ByOption = None,
     stream: StreamOption = None,
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Assign an incident to a person."""
-    _report(
-        _on(stream, database, id, lambda service, found: service.assign(found, name or None, by)), as_json, _print_state
-    )
+    assigned = _on(stream, database, id, lambda service, found: service.assign(found, owner or None, by))
+    _report(assigned, as_json, _print_state)
 
 
 @app.command()

@@ -16,6 +16,7 @@ from brain.connectors.notifiers import Notifier, NotifierSettings
 from brain.connectors.pages import Page, PageAction
 from brain.connectors.sender import Answer, json_request
 from brain.links.settings import AlertmanagerSettings
+from brain.neutral import plain_text
 
 SERVICE = "Alertmanager"
 _NO_LABEL = re.compile(r"[^a-zA-Z0-9_]")
@@ -52,7 +53,7 @@ class Alertmanager(Notifier[AlertmanagerSettings]):
         end = now if page.action is PageAction.RESOLVE else now + self._settings.firing_seconds
         return {
             "labels": {_label(name): str(value) for name, value in {**labels, **named}.items() if str(value)},
-            "annotations": {"summary": page.summary, "description": page.text()},
+            "annotations": {"summary": plain_text(page.summary), "description": plain_text(page.text())},
             "startsAt": _time(min(page.at, end)),
             "endsAt": _time(end),
         }

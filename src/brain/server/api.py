@@ -104,6 +104,7 @@ class Api:
 
     def _make(self, parts: Sequence[_Part], whole: bool) -> None:
         with self._making, gc_paused():
+            from brain.server.document_links import add_links
             from brain.server.framework import Framework
             from brain.server.openapi import document_of
 
@@ -119,6 +120,7 @@ class Api:
             if whole and self._document is None:
                 routes = [route for part in self._parts for route in part.routes or ()]
                 self._document = document_of(self._framework, routes, self._with_key)
+                add_links(self._document)
                 known = {
                     path: tuple(known_paths({"paths": {path: of}})) for path, of in self._document["paths"].items()
                 }

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
+from starlette.applications import Starlette
 
 from brain.access.settings import AccessSettings
 from brain.errors import InvalidInput
@@ -22,6 +23,7 @@ from brain.platform import handle_signals
 from brain.server.app import create_app
 from brain.server.impatient import protocol
 from brain.server.security import check_exposure
+from brain.server.tls import Certificate, certificate_of
 from brain.settings import CoreSettings
 from brain.store import Store, open_store
 from brain.stream import EventStream
@@ -69,33 +71,43 @@ async def serving(
     stream: EventStream, store: Store, settings: CoreSettings, listener: socket.socket
 ) -> AsyncIterator[Running]:
     """As `running`, over a stream, a store and a listening socket that the caller opened."""
+    certificate = certificate_of(settings)
     app = create_app(stream, store, settings)
     # The lifespan is entered here, so that its errors are raised, and not printed by uvicorn.
     async with app.router.lifespan_context(app):
-        server = _Server(
-            uvicorn.Config(
-                app,
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=bool(settings.trusted_proxies),
-                forwarded_allow_ips=[*settings.trusted_proxies],
-                http=protocol(settings.table(AccessSettings).header_seconds, app.state.direct),  # type: ignore[arg-type]
-                timeout_graceful_shutdown=DRAIN_SECONDS,
-                ws=_websocket if is_installed("websockets") else "none",  # type: ignore[arg-type]
-            )
-        )
+        server = _Server(_config(app, settings, certificate))
         work = asyncio.create_task(server.serve([listener]))
         up = asyncio.create_task(server.up.wait())
         await asyncio.wait({work, up}, return_when=asyncio.FIRST_COMPLETED)
         up.cancel()
+        following = None if certificate is None else asyncio.create_task(certificate.follow())
         try:
-            yield Running(_url(listener), stream, work)
+            yield Running(_url(listener, "http" if certificate is None else "https"), stream, work)
         finally:
+            if following is not None:
+                following.cancel()
             app.state.end_waits()
             server.stop()
             await work
+
+
+def _config(app: Starlette, settings: CoreSettings, certificate: Certificate | None) -> uvicorn.Config:
+    """How uvicorn serves it."""
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=[*settings.trusted_proxies],
+        http=protocol(settings.table(AccessSettings).header_seconds, app.state.direct),  # type: ignore[arg-type]
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        ws=_websocket if is_installed("websockets") else "none",  # type: ignore[arg-type]
+    )
+    config.load()
+    config.ssl = None if certificate is None else certificate.listening
+    return config
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -182,8 +194,8 @@ def _listen(host: str, port: int, any_port: bool) -> socket.socket:
     return listener
 
 
-def _url(listener: socket.socket) -> str:
+def _url(listener: socket.socket, scheme: str) -> str:
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):
         host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

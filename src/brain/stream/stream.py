@@ -975,6 +975,12 @@ class Opening:
             )
 
 
+def use_marks_of(url: str, journal: str | Path | None = None) -> None:
+    """Have the marks of this process made with the key beside the stream, unless it has one."""
+    if not url.startswith("memory:"):
+        use_key_file(Path(f"{str(_journal_root(url, journal)).removesuffix('.journal')}.redaction-key"))
+
+
 def _open(options: StreamOptions, journal: str | Path | None) -> EventStream:
     check_uwsgi()
     url = options.url
@@ -982,7 +988,7 @@ def _open(options: StreamOptions, journal: str | Path | None) -> EventStream:
     if not url.startswith("memory:"):
         root = _journal_root(url, journal)
         options = options._replace(url=absolute_url(url), root=root, place=_place(url))
-        use_key_file(Path(f"{str(root).removesuffix('.journal')}.redaction-key"))
+        use_marks_of(url, journal)
         prepare_redaction()
     stream: EventStream | None = None
     try:

@@ -151,12 +151,12 @@ class _Server:
 
 
 def _server(url: str | None) -> _Server:
+    from brain.kit.own_server import own_url
     from brain.settings import load_settings
 
     settings: Settings = load_settings()
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
     key = settings.api_key.get_secret_value() if settings.api_key else ""
-    return _Server(url or f"http://{host}:{settings.port}", key)
+    return _Server(url or own_url(settings), key)
 
 
 def _asked(stream: str | None, database: str | None, ask: Any) -> Any:

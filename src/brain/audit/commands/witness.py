@@ -49,6 +49,7 @@ def witness(
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
+            listener.listen()  # who reads the lines below may ask at once
         except OSError as error:
             raise InvalidInput(f"--host, --port: cannot listen at {host}:{port}: {error.strerror}") from error
         typer.echo(str(signer.key))

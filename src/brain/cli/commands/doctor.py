@@ -453,10 +453,14 @@ async def _owners(settings: Settings) -> list[Finding]:
 async def _server(settings: Settings) -> list[Finding]:
     import httpx
 
-    url = f"http://{settings.host}:{settings.port}"
+    from brain.kit.own_server import own_url, trust
+
+    url = own_url(settings)
     headers = {"Authorization": f"Bearer {settings.api_key.get_secret_value()}"} if settings.api_key else {}
     try:
-        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=WAIT_SECONDS, trust_env=False) as client:
+        async with httpx.AsyncClient(
+            base_url=url, headers=headers, timeout=WAIT_SECONDS, trust_env=False, verify=trust(settings)
+        ) as client:
             ready = await client.get("/readyz")
             metrics = await client.get("/metrics")
     except httpx.HTTPError:

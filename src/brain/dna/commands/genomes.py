@@ -42,7 +42,7 @@ def snapshot(
     as_json: JsonOption = False,
 ) -> None:
     """Keep a genome as the agent's next version; FILE has dna, and traits, genes, reason where there are any."""
-    new = _new_snapshot(agent, read_file(file), by)
+    new = _new_snapshot(agent, read_file(file, stream), by)
     made = change(stream, database, lambda services: services.genomes.snapshot(new), creates=True)
     report(made, _line(made), as_json)
 

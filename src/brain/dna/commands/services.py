@@ -60,17 +60,18 @@ def change(
     return run(inside())
 
 
-def read_file(path: Path) -> dict[str, Any]:
-    """The JSON object in a file. Raises InvalidInput."""
+def read_file(path: Path, stream: str | None) -> dict[str, Any]:
+    """The JSON object in a file, with marks of this stream for its secrets. Raises InvalidInput."""
     import sys
 
     from brain.errors import InvalidInput
+    from brain.kit.cli.records import as_record
     from brain.kit.documents import json_in, read_bytes
 
     found = json_in(sys.stdin.buffer.read() if str(path) == "-" else read_bytes(path), str(path))
     if not isinstance(found, dict):
         raise InvalidInput(f"{path}: is no JSON object")
-    return found
+    return as_record(found, stream)
 
 
 def typed(text: str) -> Any:

@@ -41,7 +41,7 @@ def start(
     as_json: JsonOption = False,
 ) -> None:
     """Start a study; FILE has agent_id and genes, and objective, sampler, seed, budget, workers where they matter."""
-    new = _new_study(read_file(file), by)
+    new = _new_study(read_file(file, stream), by)
     made = change(stream, database, lambda services: services.studies.start(new), creates=True)
     report(made, f"{made.id}: {made.sampler}, seed {made.seed}, {made.budget} trials", as_json)
 

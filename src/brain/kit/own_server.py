@@ -1,0 +1,23 @@
+"""Where the server of these settings is, for commands that ask it."""
+
+from __future__ import annotations
+
+import ssl
+
+from brain.settings import CoreSettings
+
+
+def own_url(settings: CoreSettings) -> str:
+    """The URL of the server of these settings, on this machine."""
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
+    return f"{'https' if settings.tls_certificate else 'http'}://{host}:{settings.port}"
+
+
+def trust(settings: CoreSettings) -> ssl.SSLContext | bool:
+    """For `verify=` of a client: trusts the very certificate in the settings, whatever name it is for; else True."""
+    if not settings.tls_certificate:
+        return True
+    context = ssl.create_default_context(cafile=settings.tls_certificate)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.check_hostname = False
+    return context
