@@ -30,7 +30,7 @@ from brain.server.known_keys import KnownKeys
 from brain.server.known_tokens import KnownTokens
 from brain.server.live import Live
 from brain.server.page import mount_page
-from brain.server.paths import KnownParameters, Paths
+from brain.server.paths import OPEN_PAGES, KnownParameters, Paths
 from brain.server.people import KnownPeople
 from brain.server.quick import QuickAnswers
 from brain.server.request_keys import RequestKeys
@@ -92,6 +92,7 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
     app.state.live = live
     _add_own_routes(api, stream, live, components, endpoints)
     mount_page(app)
+    app.mount(f"{OPEN_PAGES}{{plugin}}", components.open_page)
     signed = SignedRequests(agents, store, access.urls, settings.body_limit)
     gate = partial(Gate, settings, stream, Senders(known, signed, people, tokens), roles)
     _add_middleware(app, api, settings, gate, components, keys)
