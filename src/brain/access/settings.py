@@ -64,6 +64,9 @@ class IssuerSettings(BaseModel):
     default_role: Role | None = Field(
         default=None, description="The role of those without; none: only registered agents are let in"
     )
+    dpop: Literal["allowed", "required"] = Field(
+        default="allowed", description="required: only tokens bound to a key (cnf.jkt), with a proof of it (DPoP)"
+    )
     once: bool = Field(default=False, description="Whether each token, by its jti, counts for one request alone")
 
     @field_validator("issuer")

@@ -67,7 +67,7 @@ class TokenIssuers:
         """What the token says. Raises TokenFault, naming why it does not count, and Unavailable."""
         if len(token) > LONGEST:
             raise TokenFault(f"the token has {len(token)} letters, {LONGEST} are allowed")
-        header, claims = _read(token)
+        header, claims = read_token(token)
         kind = header.get("typ")
         if (kind.lower() if isinstance(kind, str) else kind) not in _TYPES:
             raise TokenFault(f"the token is of the type {str(kind)[:40]!r}, and no bearer")
@@ -171,8 +171,8 @@ def looks_like_token(bearer: str) -> bool:
     return bearer.startswith("eyJ") and bearer.count(".") == 2
 
 
-def _read(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """The header and the claims, believed by nobody yet."""
+def read_token(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The header and the claims, believed by nobody yet. Raises TokenFault."""
     from base64 import urlsafe_b64decode
 
     found = []

@@ -29,6 +29,7 @@ from brain.server.known_agents import KnownAgents
 from brain.server.known_keys import KnownKeys
 from brain.server.known_tokens import KnownTokens
 from brain.server.live import Live
+from brain.server.nonces import Nonces
 from brain.server.page import mount_page
 from brain.server.paths import OPEN_PAGES, KnownParameters, Paths
 from brain.server.people import KnownPeople
@@ -60,7 +61,8 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
     people = KnownPeople(store, access.oidc, access.urls)
     if people.is_on:
         require_extras("people by OpenID Connect", "connectors", "oidc")
-    tokens = KnownTokens(store, agents, access.issuers)
+    nonces = Nonces(agents.clock)
+    tokens = KnownTokens(store, agents, access.issuers, nonces)
     if tokens.is_on:
         require_extras("tokens of other issuers", "connectors", "oidc")
     roles = Roles(access.rules)
@@ -93,7 +95,7 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
     _add_own_routes(api, stream, live, components, endpoints)
     mount_page(app)
     app.mount(f"{OPEN_PAGES}{{plugin}}", components.open_page)
-    signed = SignedRequests(agents, store, access.urls, settings.body_limit)
+    signed = SignedRequests(agents, store, access.urls, settings.body_limit, nonces)
     gate = partial(Gate, settings, stream, Senders(known, signed, people, tokens), roles)
     _add_middleware(app, api, settings, gate, components, keys)
     return app

@@ -152,7 +152,7 @@ class Gate:
         """Who makes the request; a Refusal when it may not be made. `proof` is of one that is signed."""
         client, method, path = scope.get("client"), scope.get("method", "GET"), scope["path"]
         address = client[0] if client else None
-        who, fault = await self.senders.sender(headers, address, proof)
+        who, fault = await self.senders.sender(scope, headers, address, proof)
         if (answer := self._foreign(scope.get("method"), path, headers)) is not None:
             return Refusal(answer, who, "the request comes from elsewhere", self._paths.action(method, path))
         if (not self.senders.guarded and fault is None) or _is_open(path):
@@ -163,7 +163,7 @@ class Gate:
         if fault is not None:
             detail = f"{fault}; send a key as 'Authorization: Bearer KEY', or log in at /login"
             answer = problem(401, "Unauthorized", detail)
-            answer.headers["WWW-Authenticate"] = "Bearer"
+            answer.headers["WWW-Authenticate"] = self.senders.challenge(headers, fault)
             return Refusal(answer, who, fault, action)
         if not self._roles.allow(who, action, method, path):
             fault = f"the role {who.role} of {who.name} does not allow {action}"
@@ -188,7 +188,7 @@ class Gate:
         """
         client, path = scope.get("client"), scope["path"]
         action = self._paths.action(scope.get("method", "GET"), path)
-        fault = await self.senders.over(who, Headers(scope=scope), client[0] if client else None)
+        fault = await self.senders.over(who, scope, Headers(scope=scope), client[0] if client else None)
         if fault is None:
             return False
         self.note(Refusal(Response(status_code=401), who, fault, action), scope)

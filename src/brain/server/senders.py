@@ -8,14 +8,15 @@ from starlette.types import Receive, Scope
 from brain.access.agent_models import SIGNATURE
 from brain.access.agent_sessions import PREFIX as AGENT_SESSION
 from brain.access.delegation import HEADER as DELEGATION
+from brain.access.dpop import HEADER, SCHEME, Request
 from brain.access.models import Key
 from brain.access.token_issuers import looks_like_token
 from brain.charter import Principal
 from brain.server.known_keys import KnownKeys
-from brain.server.known_tokens import TOKEN, KnownTokens
+from brain.server.known_tokens import BOUND, TOKEN, KnownTokens
 from brain.server.people import KnownPeople
 from brain.server.sessions import Sessions
-from brain.server.signed_requests import Proof, SignedRequests
+from brain.server.signed_requests import Proof, SignedRequests, raw_path
 
 
 class Senders:
@@ -38,7 +39,9 @@ class Senders:
         """What the signature of a request proves."""
         return await self._signed.prove(scope, receive)
 
-    async def sender(self, headers: Headers, address: str | None, proof: Proof | None) -> tuple[Principal, str | None]:
+    async def sender(
+        self, scope: Scope, headers: Headers, address: str | None, proof: Proof | None
+    ) -> tuple[Principal, str | None]:
         """Who sends it, and why that one is not let in; None when it is.
 
         Whoever sends a signature that does not count is named by the key that is sent along, and else by nothing.
@@ -48,7 +51,7 @@ class Senders:
                 self.keys.uses.note(f"agent {proof.who.name}")
             who, fault = proof.who, proof.fault
         else:
-            found, fault = await self._bearer(headers, address)
+            found, fault = await self._bearer(scope, headers, address)
             who = self._agents.bounded(found)
             fault = fault if proof is None else proof.fault
         links = headers.getlist(DELEGATION)
@@ -56,17 +59,21 @@ class Senders:
             return who, fault
         return self._agents.delegated(who, ",".join(links))  # several lines are one list (RFC 9110, 5.3)
 
-    async def over(self, who: Principal, headers: Headers, address: str | None) -> str | None:
+    def challenge(self, headers: Headers, fault: str) -> str:
+        """`WWW-Authenticate` for a request with these headers that was refused for this."""
+        return self._tokens.challenge(headers.get("authorization", "").partition(" ")[0].lower(), fault)
+
+    async def over(self, who: Principal, scope: Scope, headers: Headers, address: str | None) -> str | None:
         """Why a sender that was let in would not be now; None while it would. For answers that last."""
         if who.how == SIGNATURE:
             return self._agents.over(who)
-        if who.how == TOKEN:
+        if who.how in (TOKEN, BOUND):
             return await self._tokens.over(who, headers.get("authorization", "").partition(" ")[2].strip())
-        return (await self.sender(headers, address, None))[1]
+        return (await self.sender(scope, headers, address, None))[1]
 
-    async def _bearer(self, headers: Headers, address: str | None) -> tuple[Principal, str | None]:
+    async def _bearer(self, scope: Scope, headers: Headers, address: str | None) -> tuple[Principal, str | None]:
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        is_bearer = scheme.lower() == "bearer"
+        is_bearer, is_bound = scheme.lower() == "bearer", scheme.lower() == SCHEME
         if is_bearer and token.startswith(AGENT_SESSION):
             agent, fault = self._agents.by_session(token.strip(), address)
             if fault is None and agent is not None:
@@ -74,8 +81,9 @@ class Senders:
             return agent or _nobody(address), fault
         if not self.guarded:
             return _nobody(address), None
-        if is_bearer and self._tokens.is_on and looks_like_token(token.strip()):
-            who, fault = await self._tokens.who(token.strip(), address)
+        if (is_bearer or is_bound) and self._tokens.is_on and looks_like_token(token.strip()):
+            bound = self._bound(scope, headers) if is_bound else None
+            who, fault = await self._tokens.who(token.strip(), address, bound)
             if fault is None and who.proves is not None:
                 self.keys.uses.note(f"agent {who.name}")
             return who, fault
@@ -96,6 +104,12 @@ class Senders:
             return key.principal(f"{over} {how}", address), f"the key {key.name} is {over}"
         self.keys.uses.note(key.use)
         return key.principal(how, address), None
+
+    def _bound(self, scope: Scope, headers: Headers) -> Request:
+        """What a DPoP proof of the request must be for."""
+        path = raw_path(scope)
+        urls = [f"{base}{path}" for base in self._signed.bases(scope, headers.get("host", ""))]
+        return Request(scope.get("method", "GET"), headers.getlist(HEADER), urls)
 
 
 def _nobody(address: str | None) -> Principal:
