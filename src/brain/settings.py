@@ -77,6 +77,8 @@ class CoreSettings(BaseSettings):
     api_key: SecretStr | None = Field(default=None, description="Bearer token that every request must carry, once set")
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on")
     port: int = Field(default=8765, ge=0, le=65535, description="TCP port to listen on; 0 takes a free one")
+    tls_certificate: str = Field(default="", description="PEM file of the server's certificate, with its chain: TLS")
+    tls_key: str = Field(default="", description="PEM file of the certificate's key; empty: it is in the same file")
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Host names (comma-separated), besides loopback, that requests may name"
     )

@@ -137,6 +137,7 @@ def test_one_proof_and_no_more() -> None:
 def test_what_a_token_is_bound_to() -> None:
     assert bound_to({}) is None
     assert bound_to({"cnf": {"jkt": "abc", "x": 1}}) == "abc"
-    for odd in ({"x5t#S256": "abc"}, {"jkt": 7}, {"jkt": ""}, "abc", []):
+    found: list[Any] = [{"x5t#S256": "abc"}, {"jkt": 7}, {"jkt": ""}, "abc", []]
+    for odd in found:
         with pytest.raises(ProofFault, match="bound by a cnf without jkt"):
             bound_to({"cnf": odd})

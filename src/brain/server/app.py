@@ -66,7 +66,7 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
     if tokens.is_on:
         require_extras("tokens of other issuers", "connectors", "oidc")
     roles = Roles(access.rules)
-    is_guarded = known.guarded or people.is_on or tokens.is_on
+    is_guarded = known.guarded or people.is_on or tokens.is_on or bool(access.trust_domains)
     if is_guarded:
         roles.check()
     live = Live(stream, settings.live_limit, access.followers)
@@ -96,7 +96,8 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
     mount_page(app)
     app.mount(f"{OPEN_PAGES}{{plugin}}", components.open_page)
     signed = SignedRequests(agents, store, access.urls, settings.body_limit, nonces)
-    gate = partial(Gate, settings, stream, Senders(known, signed, people, tokens), roles)
+    senders = Senders(known, signed, people, tokens, certificates=bool(access.trust_domains))
+    gate = partial(Gate, settings, stream, senders, roles)
     _add_middleware(app, api, settings, gate, components, keys)
     return app
 

@@ -10,22 +10,30 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from brain.access.x509_svid import Peer
 from brain.extras import is_installed
 from brain.logs import Log
+from brain.server.tls import with_peer
 
 log: Log = Log("brain.server.connections")
 
+Peers = Callable[[asyncio.Transport], Peer | None]
+"""What a connection's client certificate proves; None where there is none."""
 
-def protocol(header_seconds: float) -> Callable[..., asyncio.Protocol]:
-    """Makes the protocol of a connection: httptools' where that is installed, as uvicorn chooses; else h11's."""
+
+def protocol(header_seconds: float, peer: Peers | None = None) -> Callable[..., asyncio.Protocol]:
+    """Makes the protocol of a connection: httptools' where that is installed, as uvicorn chooses; else h11's.
+
+    `peer` says what the client's certificate proves; requests have that in their scope, as `PEER`.
+    """
     if is_installed("httptools"):
         from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as Base
     else:
         from uvicorn.protocols.http.h11_impl import H11Protocol as Base  # type: ignore[assignment]
-    return impatient(Base, header_seconds)
+    return impatient(Base, header_seconds, peer)
 
 
-def impatient(base: Any, header_seconds: float) -> Callable[..., asyncio.Protocol]:
+def impatient(base: Any, header_seconds: float, peer: Peers | None = None) -> Callable[..., asyncio.Protocol]:
     """A subclass of one of uvicorn's two protocols that ends connections whose next head is not there in time."""
 
     class Impatient(base):  # type: ignore[misc]
@@ -35,6 +43,8 @@ def impatient(base: Any, header_seconds: float) -> Callable[..., asyncio.Protoco
 
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
+            if peer is not None and (found := peer(transport)) is not None:
+                self.app = with_peer(self.app, found)
             self._wait()
 
         def data_received(self, data: bytes) -> None:

@@ -22,6 +22,7 @@ from brain.platform import handle_signals
 from brain.server.app import create_app
 from brain.server.impatient import protocol
 from brain.server.security import check_exposure
+from brain.server.tls import server_tls
 from brain.settings import CoreSettings
 from brain.store import Store, open_store
 from brain.stream import EventStream
@@ -70,29 +71,36 @@ async def serving(
 ) -> AsyncIterator[Running]:
     """As `running`, over a stream, a store and a listening socket that the caller opened."""
     app = create_app(stream, store, settings)
+    tls = server_tls(settings)
     # The lifespan is entered here, so that its errors are raised, and not printed by uvicorn.
     async with app.router.lifespan_context(app):
-        server = _Server(
-            uvicorn.Config(
-                app,
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=bool(settings.trusted_proxies),
-                forwarded_allow_ips=[*settings.trusted_proxies],
-                http=protocol(settings.table(AccessSettings).header_seconds),  # type: ignore[arg-type]
-                timeout_graceful_shutdown=DRAIN_SECONDS,
-                ws=_websocket if is_installed("websockets") else "none",  # type: ignore[arg-type]
-            )
+        peer = None if tls is None else tls.peer
+        config = uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=[*settings.trusted_proxies],
+            http=protocol(settings.table(AccessSettings).header_seconds, peer),  # type: ignore[arg-type]
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+            ws=_websocket if is_installed("websockets") else "none",  # type: ignore[arg-type]
         )
+        config.load()
+        if tls is not None:
+            config.ssl = tls.context
+        server = _Server(config)
+        watching = None if tls is None else asyncio.create_task(tls.watch())
         work = asyncio.create_task(server.serve([listener]))
         up = asyncio.create_task(server.up.wait())
         await asyncio.wait({work, up}, return_when=asyncio.FIRST_COMPLETED)
         up.cancel()
         try:
-            yield Running(_url(listener), stream, work)
+            yield Running(_url(listener, "http" if tls is None else "https"), stream, work)
         finally:
+            if watching is not None:
+                watching.cancel()
             app.state.live.close()
             server.stop()
             await work
@@ -182,8 +190,8 @@ def _listen(host: str, port: int, any_port: bool) -> socket.socket:
     return listener
 
 
-def _url(listener: socket.socket) -> str:
+def _url(listener: socket.socket, scheme: str) -> str:
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):
         host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -5,25 +5,38 @@ from __future__ import annotations
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
-from brain.access.agent_models import SIGNATURE
+from brain.access.agent_models import SIGNATURE, token_id
 from brain.access.agent_sessions import PREFIX as AGENT_SESSION
 from brain.access.delegation import HEADER as DELEGATION
 from brain.access.dpop import HEADER, SCHEME, Request
 from brain.access.models import Key
+from brain.access.spiffe import SPIFFE
 from brain.access.token_issuers import looks_like_token
+from brain.access.x509_svid import CERTIFICATE, Peer
 from brain.charter import Principal
 from brain.server.known_keys import KnownKeys
 from brain.server.known_tokens import BOUND, TOKEN, KnownTokens
 from brain.server.people import KnownPeople
 from brain.server.sessions import Sessions
 from brain.server.signed_requests import Proof, SignedRequests, raw_path
+from brain.server.tls import PEER
 
 
 class Senders:
     """Knows the senders of one server."""
 
-    def __init__(self, keys: KnownKeys, signed: SignedRequests, people: KnownPeople, tokens: KnownTokens) -> None:
+    def __init__(
+        self,
+        keys: KnownKeys,
+        signed: SignedRequests,
+        people: KnownPeople,
+        tokens: KnownTokens,
+        *,
+        certificates: bool = False,
+    ) -> None:
+        """`certificates` says whether client certificates prove agents."""
         self.keys = keys
+        self._certificates = certificates
         self._people = people
         self._tokens = tokens
         self._agents = signed.agents
@@ -32,8 +45,8 @@ class Senders:
 
     @property
     def guarded(self) -> bool:
-        """Whether requests need a sender: there is a key, or was one, or a provider or issuer knows some."""
-        return self._people.is_on or self._tokens.is_on or self.keys.guarded
+        """Whether requests need a sender: there is a key, or was one, or a provider, issuer or authority knows some."""
+        return self._people.is_on or self._tokens.is_on or self._certificates or self.keys.guarded
 
     async def prove(self, scope: Scope, receive: Receive) -> Proof:
         """What the signature of a request proves."""
@@ -65,7 +78,7 @@ class Senders:
 
     async def over(self, who: Principal, scope: Scope, headers: Headers, address: str | None) -> str | None:
         """Why a sender that was let in would not be now; None while it would. For answers that last."""
-        if who.how == SIGNATURE:
+        if who.how in (SIGNATURE, CERTIFICATE):
             return self._agents.over(who)
         if who.how in (TOKEN, BOUND):
             return await self._tokens.over(who, headers.get("authorization", "").partition(" ")[2].strip())
@@ -91,6 +104,8 @@ class Senders:
         if is_bearer:
             how, missing = "key", "the key is not known"
             digest, key = await self.keys.token(token.strip())
+        elif PEER in scope and "authorization" not in headers:
+            return await self._certified(scope[PEER], address)
         else:
             how, missing = "session", "there is no key"
             if self._people.is_on and (person := await self._people.who(headers, address)) is not None:
@@ -104,6 +119,20 @@ class Senders:
             return key.principal(f"{over} {how}", address), f"the key {key.name} is {over}"
         self.keys.uses.note(key.use)
         return key.principal(how, address), None
+
+    async def _certified(self, peer: Peer, address: str | None) -> tuple[Principal, str | None]:
+        """The agent that the client's certificate proves."""
+        if peer.fault is not None:
+            return _nobody(address), peer.fault
+        agent = await self._agents.find(token_id(f"{SPIFFE}{peer.trust_domain}", peer.id))
+        if agent is None:
+            return _nobody(address), f"no agent is registered as {peer.id}"
+        if agent.retired_at is not None:
+            return agent.principal("retired agent", address), f"the agent {agent.id} is retired"
+        if self._agents.clock() >= peer.until:
+            return agent.principal("expired certificate", address), f"the certificate of {agent.id} is expired"
+        self.keys.uses.note(f"agent {agent.id}")
+        return agent.principal(CERTIFICATE, address), None
 
     def _bound(self, scope: Scope, headers: Headers) -> Request:
         """What a DPoP proof of the request must be for."""
