@@ -8,7 +8,7 @@ import typer
 
 from brain.kit.cli.common import JsonOption, StreamOption, print_json, run
 
-app = typer.Typer(no_args_is_help=True, help="Approvals by links: make one for a person.")
+app: typer.Typer = typer.Typer(no_args_is_help=True, help="Approvals by links: make one for a person.")
 
 
 @app.callback()

@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from starlette.types import ASGIApp
+
 from brain.access.x509_svid import Peer
 from brain.extras import is_installed
 from brain.logs import Log
@@ -37,6 +39,8 @@ def impatient(base: Any, header_seconds: float, peer: Peers | None = None) -> Ca
     """A subclass of one of uvicorn's two protocols that ends connections whose next head is not there in time."""
 
     class Impatient(base):  # type: ignore[misc]
+        app: ASGIApp
+
         def __init__(self, *given: Any, **options: Any) -> None:
             super().__init__(*given, **options)
             self._late: asyncio.TimerHandle | None = None

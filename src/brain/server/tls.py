@@ -35,11 +35,9 @@ class ServerTls:
         self._key = key
         self._bundles = bundles
         self._seen = self._marks()
-        self.context: ssl.SSLContext = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context: ssl.SSLContext = _context(asks=bool(bundles.files))
         self._load(self.context)
-        if bundles.files:
-            self.context.verify_mode = ssl.CERT_OPTIONAL  # people and those with keys have none
-            self._trust()
+        self._trust()
 
     def peer(self, transport: asyncio.BaseTransport) -> Peer | None:
         """What the client's certificate proves; None where there is none."""
@@ -121,6 +119,14 @@ def with_peer(app: ASGIApp, peer: Peer) -> ASGIApp:
         await app(scope, receive, send)
 
     return told
+
+
+def _context(*, asks: bool) -> ssl.SSLContext:
+    """A context that `asks` clients for certificates; people and those with keys have none."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if asks:
+        context.verify_mode = ssl.CERT_OPTIONAL
+    return context
 
 
 def _mark(file: Path) -> tuple[int, int, int] | None:
