@@ -135,6 +135,7 @@ _VENDORS: Final[Mapping[str, str]] = {
     "azure-key": r"AccountKey=[0-9A-Za-z+/]{40,100}={0,2}",
     "vault-token": r"hv[sbr]\.[0-9A-Za-z_-]{24,}",
     "brain-key": r"brn_[0-9A-Za-z]{36}",
+    "brain-link": r"brl_[0-9A-Za-z_-]{60,}",
     "age-key": r"AGE-SECRET-KEY-1[0-9A-Z]{58}",
     "jwt": r"eyJ[0-9A-Za-z_-]{8,}\.eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_-]{16,}",
 }

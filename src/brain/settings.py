@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from brain import limits
 from brain.errors import InvalidInput
@@ -18,7 +18,7 @@ from brain.extras import needs
 from brain.model_faults import fault_words
 
 with needs(__name__):
-    from pydantic import BaseModel, Field, SecretStr, ValidationError, create_model, field_validator, model_validator
+    from pydantic import BaseModel, Field, SecretStr, ValidationError, create_model, field_validator
     from pydantic_settings import (
         BaseSettings,
         EnvSettingsSource,
@@ -80,7 +80,9 @@ class CoreSettings(BaseSettings):
     tls_certificate: str = Field(
         default="", description="PEM file of the server's certificate and its chain; empty: plain HTTP"
     )
-    tls_key: str = Field(default="", description="PEM file of the certificate's key, without a password")
+    tls_key: str = Field(
+        default="", description="PEM file of the certificate's key, without a password; empty: it is in the same file"
+    )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Host names (comma-separated), besides loopback, that requests may name"
     )
@@ -179,13 +181,6 @@ class CoreSettings(BaseSettings):
         names = tuple(renamed.get(name, name) for name in names)
         check_running(names)
         return names
-
-    @model_validator(mode="after")
-    def _has_both_files(self) -> Self:
-        if bool(self.tls_certificate) != bool(self.tls_key):
-            given, missing = ("tls_certificate", "tls_key") if self.tls_certificate else ("tls_key", "tls_certificate")
-            raise ValueError(f"{missing}: is missing beside {given}; TLS needs both files")
-        return self
 
     @field_validator("api_key")
     @classmethod

@@ -14,7 +14,9 @@ _OPTIONS = json.dumps({"resultTypes": ["violations"], "runOnly": {"type": "tag",
 # Only what is wrong comes back: all that axe looked at is thousands of lines.
 _RUN = f"""axe.run({_OPTIONS}).then((found) => found.violations.map((fault) =>
     `${{fault.id}}: ${{fault.help}}: ${{fault.nodes.map((node) => node.html).join(", ")}}`))"""
-_WIDTHS = """[document.documentElement.scrollWidth, document.querySelector("#inspector").scrollWidth, innerWidth]"""
+_WIDTHS = (
+    """[document.documentElement.scrollWidth, document.querySelector("#inspector")?.scrollWidth ?? 0, innerWidth]"""
+)
 
 _TWO_FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 """Charts and the inspector answer to a new size of the screen by themselves, one frame later."""

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from brain.access.x509_svid import Bundles
 from brain.errors import InvalidInput
 from brain.server import tls
-from brain.server.tls import Certificate
+from brain.server.tls import ServerTls, server_tls
 from brain.settings import Settings
 from support.certificates import make_certificates
 from support.command import Command
@@ -96,11 +97,11 @@ async def test_a_pair_that_does_not_fit_is_told_once_and_taken_when_it_does(
 ) -> None:
     first, second = pair(tmp_path, "first"), pair(tmp_path, "second")
     put(first, tmp_path)
-    certificate = Certificate(str(tmp_path / "tls.pem"), str(tmp_path / "tls.key"))
+    certificate = ServerTls(tmp_path / "tls.pem", tmp_path / "tls.key", Bundles(()))
     assert not certificate.refresh()
     put((second[0], first[1]), tmp_path)
     assert [certificate.refresh() for _ in range(3)] == [False] * 3
-    told = [record for record in caplog.records if "not loaded" in record.getMessage()]
+    told = [record for record in caplog.records if "not loaded;" in record.getMessage()]
     assert len(told) == 1
     put(second, tmp_path)
     assert certificate.refresh()
@@ -114,11 +115,11 @@ async def test_a_pair_that_does_not_fit_is_told_once_and_taken_when_it_does(
 def test_what_cannot_be_served_is_refused_at_the_start(tmp_path: Path) -> None:
     first, second = pair(tmp_path, "first"), pair(tmp_path, "second")
     with pytest.raises(InvalidInput, match="are no certificate and its key"):
-        Certificate(str(first[0]), str(second[1]))
+        ServerTls(first[0], second[1], Bundles(()))
     with pytest.raises(InvalidInput, match=r"nowhere\.pem cannot be read"):
-        Certificate(str(tmp_path / "nowhere.pem"), str(second[1]))
-    with pytest.raises(ValueError, match="tls_key: is missing beside tls_certificate"):
-        without_consumers(tls_certificate="a.pem")
+        ServerTls(tmp_path / "nowhere.pem", second[1], Bundles(()))
+    with pytest.raises(InvalidInput, match="tls_key: needs the server's own certificate"):
+        server_tls(without_consumers(tls_key="a.pem"))
 
 
 def test_the_doctor_asks_by_tls(tmp_path: Path) -> None:

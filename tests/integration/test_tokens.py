@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import re
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import httpx
 import pytest
 import pytest_asyncio
-from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
+from joserfc import jwt
+from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 from pydantic import SecretStr, ValidationError
 
 from brain.access.models import Role
@@ -32,12 +36,14 @@ WORKLOAD = "spiffe://example.org/billing/7"
 
 
 class Served(NamedTuple):
-    """A server that knows two issuers, and one whose tokens count once."""
+    """A server that knows two issuers, one whose tokens count once, and one whose tokens are bound to keys."""
 
     client: httpx.AsyncClient
     issuer: TestIssuer
     spiffe: TestIssuer
     once: TestIssuer
+    bound: TestIssuer
+    started: int
 
     async def admin(self, method: str, path: str, **more: Any) -> httpx.Response:
         return await self.client.request(method, path, headers=bearer(ADMIN), **more)
@@ -57,20 +63,21 @@ def bearer(token: str) -> dict[str, str]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
     folder = tmp_path_factory.mktemp("tokens")
-    issuer, spiffe, once = TestIssuer(), TestIssuer(), TestIssuer()
+    issuer, spiffe, once, bound = TestIssuer(), TestIssuer(), TestIssuer(), TestIssuer()
     (folder / "bundle.json").write_text(json.dumps(spiffe.jwks()))
-    with issuer.serving(), once.serving():
+    with issuer.serving(), once.serving(), bound.serving():
         roles = {"soc": Role.OPERATOR, "read": Role.VIEWER}
         issuers = (
             IssuerSettings(issuer=issuer.url, audience=(AUDIENCE, "brain-2"), roles=roles),
             IssuerSettings(issuer=DOMAIN, audience=(AUDIENCE,), jwks=str(folder / "bundle.json")),
+            IssuerSettings(issuer=bound.url, audience=(AUDIENCE,), default_role=Role.VIEWER, dpop="required"),
             IssuerSettings(issuer=once.url, audience=(AUDIENCE,), once=True, default_role=Role.VIEWER),
         )
         settings = without_consumers(
             f"sqlite:///{folder / 'brain.db'}", api_key=SecretStr(ADMIN), access=AccessSettings(issuers=issuers)
         )
         async with running_server(settings) as (_, client):
-            found = Served(client, issuer, spiffe, once)
+            found = Served(client, issuer, spiffe, once, bound, int(time.time()))
             for agent_id, of, subject in (("a1", issuer.url, "agent-1"), ("billing", DOMAIN, WORKLOAD)):
                 body = {"agent_id": agent_id, "issuer": of, "subject": subject}
                 made = await found.admin("POST", "/api/access/agents", json=body)
@@ -103,6 +110,67 @@ async def test_a_service_has_the_role_of_its_claim(served: Served) -> None:
     assert who["name"] == f"{served.issuer.url[7:]}/ci"
     answer = await served.client.get("/api/policy/rules", headers=bearer(served.issuer.token("ci")))
     assert "is no registered agent, and has no role here" in answer.json()["detail"]
+
+
+def dpop(token: str, url: str, key: Key, method: str = "POST", **changes: Any) -> dict[str, str]:
+    """The headers of a request with a token that is bound to the key (RFC 9449)."""
+    ath = urlsafe_b64encode(sha256(token.encode()).digest()).rstrip(b"=").decode()
+    claims = {"jti": uuid4().hex, "htm": method, "htu": url, "iat": int(time.time()), "ath": ath, **changes}
+    head = {"typ": "dpop+jwt", "alg": "ES256", "jwk": key.as_dict(private=False)}
+    return {"Authorization": f"DPoP {token}", "DPoP": jwt.encode(head, claims, key)}
+
+
+async def test_a_bound_token_counts_with_a_proof_of_its_key_alone(served: Served) -> None:
+    key, path = ECKey.generate_key("P-256"), "/api/policy/evaluate"
+    url = f"{served.client.base_url}{path}"
+    token = served.issuer.token("agent-1", cnf={"jkt": key.thumbprint()})
+    body = {"agent_id": "a1", "agent_role": "guest", "action": "read", "resource": "db"}
+
+    async def ask(headers: Any, where: str = path) -> httpx.Response:
+        return await served.client.post(where, json=body, headers=headers)
+
+    await until(lambda: int(time.time()) > served.started)
+    assert (await ask(dpop(token, url, key))).status_code == 200
+    assert (await ask(dpop(token, url, key), f"{path}?")).status_code == 200
+    proof = dpop(token, url, key)
+    assert (await ask(proof)).status_code == 200
+    algorithms = 'algs="RS256 PS256 ES256 ES384 Ed25519"'
+    bad_proof = f'DPoP error="invalid_dpop_proof", {algorithms}'
+    unbound = served.issuer.token("agent-1")
+    for headers, why, challenge in (
+        (proof, "was sent before", bad_proof),
+        (dpop(token, f"{url}x", key), "for another URL", bad_proof),
+        (
+            dpop(token, url, ECKey.generate_key("P-256")),
+            "by another key",
+            bad_proof,
+        ),
+        ({"Authorization": f"DPoP {token}"}, "one header DPoP", bad_proof),
+        (bearer(token), "bound to a key; send it as", f"Bearer, DPoP {algorithms}"),
+        ({**proof, **bearer(token)}, "bound to a key; send it as", f"Bearer, DPoP {algorithms}"),
+        (dpop(unbound, url, key), "bound to no key", f'DPoP error="invalid_token", {algorithms}'),
+    ):
+        refused = await ask(headers)
+        assert (refused.status_code, why in refused.json()["detail"]) == (401, True), (why, refused.text)
+        assert refused.headers["www-authenticate"] == challenge
+    several = [*dpop(token, url, key).items(), ("DPoP", proof["DPoP"])]
+    assert (await ask(several)).status_code == 401
+    assert (await ask(bearer(unbound))).status_code == 200, "one that is not bound is a bearer as before"
+    me = f"{served.client.base_url}/api/access/me"
+    who = (await served.client.get(me, headers=dpop(token, me, key, "GET"))).json()
+    assert (who["name"], who["how"]) == ("a1", "token with dpop")
+    found = (await served.admin("GET", "/api/events?pattern=access.request_refused&limit=20")).json()["events"]
+    assert sum("DPoP" in one["event"]["payload"]["reason"] for one in found) >= 5
+
+
+async def test_an_issuer_may_have_to_bind_its_tokens(served: Served) -> None:
+    key, url = ECKey.generate_key("P-256"), f"{served.client.base_url}/api/policy/rules"
+    refused = await served.client.get(url, headers=bearer(served.bound.token("ci")))
+    assert (refused.status_code, "which is required of its issuer's" in refused.text) == (401, True)
+    token = served.bound.token("ci", cnf={"jkt": key.thumbprint()})
+    assert (await served.client.get(url, headers=dpop(token, url, key, "GET"))).status_code == 200
+    other = served.bound.token("ci", cnf={"x5t#S256": "x"})
+    assert (await served.client.get(url, headers=dpop(other, url, key, "GET"))).status_code == 401
 
 
 async def test_a_workload_is_proven_by_its_spiffe_id(served: Served) -> None:

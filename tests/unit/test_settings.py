@@ -244,7 +244,7 @@ def test_the_former_name_of_a_plug_in_in_consumers_is_said(
 def test_a_plug_in_that_cannot_run_alone_is_refused_with_the_reason(empty_folder: Path, name: str, why: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         load_settings(consumers=(name,))
-    assert f"plug-in {name!r} {why}; those that can are alerting, audit" in str(caught.value.faults)
+    assert f"plug-in {name!r} {why}; those that can are alerting, approvals, audit" in str(caught.value.faults)
 
 
 def test_a_whole_table_in_a_variable_of_the_former_name_is_read(

@@ -8,6 +8,7 @@ PLUGIN = Plugin(
     events="brain.access.events",
     settings="brain.access.settings:AccessSettings",
     open="brain.access.component:open_component",
+    provides={"PublicUrls": "brain.access.public_urls:public_urls"},
     view=View("Agents", "brain.access:page", section="Govern"),
     commands={
         "keys": Command("brain.access.commands:app", "Keys of the server: new, list, rotate, revoke, roles."),

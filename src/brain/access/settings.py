@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from brain.access.models import Role
-from brain.access.spiffe import SPIFFE, lowered
+from brain.access.spiffe import SPIFFE, lowered, trust_domain
 from brain.connectors.urls import sends_in_the_clear
 from brain.secret import Secret
 
@@ -64,6 +64,9 @@ class IssuerSettings(BaseModel):
     default_role: Role | None = Field(
         default=None, description="The role of those without; none: only registered agents are let in"
     )
+    dpop: Literal["allowed", "required"] = Field(
+        default="allowed", description="required: only tokens bound to a key (cnf.jkt), with a proof of it (DPoP)"
+    )
     once: bool = Field(default=False, description="Whether each token, by its jti, counts for one request alone")
 
     @field_validator("issuer")
@@ -97,6 +100,23 @@ class IssuerSettings(BaseModel):
         return self
 
 
+class TrustDomainSettings(BaseModel):
+    """A trust domain of SPIFFE whose workloads prove themselves by client certificates (X.509-SVID)."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
+
+    trust_domain: str = Field(description="Its name", examples=["example.org"])
+    bundle: str = Field(min_length=1, description="PEM file of its authorities; read again when it changes")
+
+    @field_validator("trust_domain")
+    @classmethod
+    def _is_name(cls, name: str) -> str:
+        bare = lowered(f"{SPIFFE}{name.removeprefix(SPIFFE)}")[len(SPIFFE) :]
+        if trust_domain(f"{SPIFFE}{bare}/x") != bare:
+            raise ValueError(f"{name[:100]!r} is no name of a trust domain, such as example.org")
+        return bare
+
+
 class AccessSettings(BaseModel):
     """Who may do what on the server."""
 
@@ -112,6 +132,9 @@ class AccessSettings(BaseModel):
 
     issuers: tuple[IssuerSettings, ...] = Field(
         default=(), max_length=20, description="Whose tokens prove services and agents"
+    )
+    trust_domains: tuple[TrustDomainSettings, ...] = Field(
+        default=(), max_length=20, description="Whose client certificates prove agents; the server needs a certificate"
     )
     oidc: OidcSettings = Field(default_factory=OidcSettings, description="People who log in by a provider")
     decisions_rate: float = _rate(10_000.0, "Decisions a second that one sender may ask for; ten times that at once")
@@ -131,6 +154,13 @@ class AccessSettings(BaseModel):
         if len({one.issuer for one in issuers}) < len(issuers):
             raise ValueError("one issuer is given twice; give it once, with all its audiences")
         return issuers
+
+    @field_validator("trust_domains")
+    @classmethod
+    def _are_different_domains(cls, domains: tuple[TrustDomainSettings, ...]) -> tuple[TrustDomainSettings, ...]:
+        if len({one.trust_domain for one in domains}) < len(domains):
+            raise ValueError("one trust domain is given twice; put all its authorities into one file")
+        return domains
 
     @field_validator("urls")
     @classmethod

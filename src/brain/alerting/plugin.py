@@ -19,5 +19,6 @@ PLUGIN = Plugin(
         ),
         "silences": Command("brain.alerting.commands.silences:app", "Silences: mute alerts for a while."),
     },
+    provides={"Notifiers": "brain.alerting.sending:notifiers"},
     formerly=("soc",),
 )

@@ -21,8 +21,9 @@ SHARED_KEY = "BRAIN_API_KEY"
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Who does something. A server sets it for each request; `acting` sets it in a program.
 
-    `how` says what proves the name: `key`, `session`, `signature` and `signed session` (of a registered agent),
-    `process` (the program itself says so), or `none`.
+    `how` says what proves the name: `key`, `session`, `token`, `signature`, `signed session`, `token with dpop` and
+    `spiffe-x509` (of a registered agent), `link` (of a person who approves), `process` (the program itself says so), or
+    `none`.
     """
 
     name: str

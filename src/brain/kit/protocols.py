@@ -6,13 +6,16 @@ it asks `context.find(AuditProofs)`, and carries on without it where that gives 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from brain.charter import Event, HealthKind, HealthSeverity, Severity, ThreatStatus
 from brain.errors import Unavailable
 from brain.kit.health_score import DecisionCounts
+
+if TYPE_CHECKING:
+    from brain.connectors.pages import Page
 
 
 class AuditedEvent(Protocol):
@@ -174,6 +177,83 @@ def required_guard(found: EffectGuard | None, action: str) -> EffectGuard:
             f"{action}: no installed plug-in decides on it (EffectGuard), so nobody may; install one that provides it"
         )
     return found
+
+
+@dataclass(frozen=True)
+class AskedApproval:
+    """A request for people's agreement. Times are Unix seconds."""
+
+    id: str
+    status: str
+    is_open: bool
+    """Whether it waits for an answer."""
+    agent: str
+    action: str
+    resource: str
+    params: Mapping[str, Any]
+    """With marks in the places of secrets."""
+    reason: str
+    requested_by: str | None
+    requested_at: float
+    expires_at: float
+    needed: int
+    """How many different ones must agree."""
+    agreed: tuple[str, ...]
+    """Those who have."""
+    answered_by: str | None
+    digest: str
+    """Of what is asked, and of whom: it stays the same while only answers come."""
+
+    def __hash__(self) -> int:
+        """By its id and what is asked."""
+        return hash((self.id, self.digest))
+
+
+class ApprovalRequests(Protocol):
+    """The requests for approval. The plug-in `policy` provides it. All methods block, and raise Unavailable."""
+
+    def look(self, approval_id: str) -> AskedApproval:
+        """The request as it is now. Raises NotFound."""
+        ...
+
+    def fault(self, approval_id: str, who: str) -> str | None:
+        """Why an answer of `who` would not count now; None when it would. Raises NotFound."""
+        ...
+
+    def answer(self, approval_id: str, *, agree: bool, by: str, reason: str) -> AskedApproval:
+        """Answer for whoever acts here (`brain.acting`), whose name is `by`; the request after that.
+
+        Raises NotFound, Forbidden for one who may not, Conflict for one that is answered already, and InvalidInput.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the rules. What was found by `find` must be closed."""
+        ...
+
+
+class Notifiers(Protocol):
+    """Sends messages to people. The plug-in `alerting` provides it."""
+
+    def names(self) -> Collection[str]:
+        """The notifiers of the settings, by name."""
+        ...
+
+    async def send(self, name: str, page: Page) -> Mapping[str, Any]:
+        """Send the page; the service's answer. Raises Refused when the service never takes it, and TryLater."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections. What was found by `find` must be closed."""
+        ...
+
+
+class PublicUrls(Protocol):
+    """Where browsers and agents reach the server. The plug-in `access` provides it."""
+
+    def urls(self) -> Sequence[str]:
+        """The public URLs, without paths; none where the settings name none."""
+        ...
 
 
 CALL_FIELDS: Final = ("resource", "action", "agent_id")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
     from pydantic import BaseModel
     from sqlalchemy import Engine
+    from starlette.types import ASGIApp
 
     from brain.charter import EventType
     from brain.settings import Settings
@@ -204,7 +205,8 @@ class Routes:
 class Component:
     """An opened plug-in: its routes, mounted below /api; its tasks, each run until cancelled and restarted when it
     ends; what it adds to `/metrics`, in a blocking call; its checks in `/readyz`, each a quick call that answers
-    "ok" or the fault; by their whole paths below /api, the quick answers of POST routes that are asked very often; and
+    "ok" or the fault; by their whole paths below /api, the quick answers of POST routes that are asked very often;
+    what it shows to people who have no key, below `/open/<name>/`: that checks by itself who may see and do what; and
     what ends the waits of its requests, called when the server begins to stop.
     """
 
@@ -214,6 +216,7 @@ class Component:
     checks: Mapping[str, Callable[[], str]] = field(default_factory=dict)
     quick: Mapping[str, Quick] = field(default_factory=dict)
     end_waits: Callable[[], None] | None = None
+    open_page: ASGIApp | None = None
 
 
 @dataclass(frozen=True)

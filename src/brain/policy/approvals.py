@@ -246,22 +246,25 @@ class Approvals(forking.Part):
         for name, text, most in (("by", by, limits.ID), ("reason", reason, limits.TEXT)):
             if (fault := limits.text_fault(text, most)) is not None:
                 raise InvalidInput(f"{name}: {fault}")
-        document = self._document(approval_id)
+        while (answered := self._answered_once(self._document(approval_id), status, by, reason)) is None:
+            pass  # another one answered in between: where several must agree, this answer may still be wanted
+        with self._lock:
+            self._answered.notify_all()
+        return answered
+
+    def _answered_once(self, document: Document, status: ApprovalStatus, by: str, reason: str) -> Approval | None:
+        """The request with this answer; None when it has changed since it was read."""
         approval = self._current(document)
-        is_open = approval.status is ApprovalStatus.PENDING
+        if approval.status is not ApprovalStatus.PENDING:
+            raise Conflict(f"approval {approval.id} is {approval.status} already" + _by(approval))
         now = self._clock()
-        if is_open and status is ApprovalStatus.GRANTED:
+        if status is ApprovalStatus.GRANTED:
             answered, event_type, place = _agreed(approval, by, reason, now)
         else:
             answered, event_type, place = _refused(approval, by, reason, now), APPROVAL_REFUSED, by
         claimed = next((name for name in (place, by) if name != answered.answered_by), None)
         meta = None if claimed is None else {"on_behalf_of": claimed}
-        if not is_open or not self._replaced(document, answered, event_type, reason, meta):
-            found = self.get(approval_id)
-            raise Conflict(f"approval {approval_id} is {found.status} already" + _by(found))
-        with self._lock:
-            self._answered.notify_all()
-        return answered
+        return answered if self._replaced(document, answered, event_type, reason, meta) else None
 
     def _readable(self, read: Callable[[Document], Approval], *, newest_first: bool = False) -> Iterator[Approval]:
         """What `read` makes of each stored request; one that cannot be read is left out, and that is said."""
@@ -329,9 +332,7 @@ def _agreed(approval: Approval, by: str, reason: str, now: float) -> tuple[Appro
     The key of the settings, which a team may share, counts as one, whatever names are given with it.
     """
     actor = _asker() or by
-    if _asker() is not None and actor in (approval.requested_by, approval.context.get("agent_id")):
-        raise Forbidden(f"approval {approval.id}: {actor} asked for it, and so cannot grant it; another one must")
-    place = approval.approvers.place_of(actor, approval.grants)
+    place = place_of(approval, actor) if _asker() is not None else approval.approvers.place_of(by, approval.grants)
     grants = (*approval.grants, Grant(by=actor, place=place, reason=reason, at=now))
     enough = len(grants) >= approval.approvers.needed
     answered = msgspec.structs.replace(
@@ -343,6 +344,13 @@ def _agreed(approval: Approval, by: str, reason: str, now: float) -> tuple[Appro
         grants=grants,
     )
     return answered, APPROVAL_GRANTED if enough else APPROVAL_AGREED, by if place == actor else place
+
+
+def place_of(approval: Approval, who: str) -> str:
+    """For whom a yes of `who`, whose name is proven, counts. Raises Forbidden for one who asked, and as `Approvers`."""
+    if who in (approval.requested_by, approval.context.get("agent_id")):
+        raise Forbidden(f"approval {approval.id}: {who} asked for it, and so cannot grant it; another one must")
+    return approval.approvers.place_of(who, approval.grants)
 
 
 def _refused(approval: Approval, by: str, reason: str, now: float) -> Approval:

@@ -11,6 +11,7 @@ PLUGIN = Plugin(
         "policy": Command("brain.policy.commands:app", "Rules and decisions: what agents may do."),
     },
     provides={
+        "ApprovalRequests": "brain.policy.asked:approval_requests",
         "EffectGuard": "brain.policy.effects:effect_guard",
         "PolicyMeasures": "brain.policy.changes_for_others:policy_measures",
     },

@@ -29,8 +29,9 @@ from brain.server.known_agents import KnownAgents
 from brain.server.known_keys import KnownKeys
 from brain.server.known_tokens import KnownTokens
 from brain.server.live import Live
+from brain.server.nonces import Nonces
 from brain.server.page import mount_page
-from brain.server.paths import KnownParameters, Paths
+from brain.server.paths import OPEN_PAGES, KnownParameters, Paths
 from brain.server.people import KnownPeople
 from brain.server.quick import QuickAnswers
 from brain.server.request_keys import RequestKeys
@@ -61,11 +62,12 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
     people = KnownPeople(store, access.oidc, access.urls)
     if people.is_on:
         require_extras("people by OpenID Connect", "connectors", "oidc")
-    tokens = KnownTokens(store, agents, access.issuers)
+    nonces = Nonces(agents.clock)
+    tokens = KnownTokens(store, agents, access.issuers, nonces)
     if tokens.is_on:
         require_extras("tokens of other issuers", "connectors", "oidc")
     roles = Roles(access.rules)
-    is_guarded = known.guarded or people.is_on or tokens.is_on
+    is_guarded = known.guarded or people.is_on or tokens.is_on or bool(access.trust_domains)
     if is_guarded:
         roles.check()
     live = Live(stream, settings.live_limit, access.followers)
@@ -97,9 +99,11 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
     app.state.end_waits = end_waits
     _add_own_routes(api, stream, live, components, endpoints)
     mount_page(app)
-    signed = SignedRequests(agents, store, access.urls, settings.body_limit)
+    app.mount(f"{OPEN_PAGES}{{plugin}}", components.open_page)
+    signed = SignedRequests(agents, store, access.urls, settings.body_limit, nonces)
+    senders = Senders(known, signed, people, tokens, certificates=bool(access.trust_domains))
     paths = Paths(api.known)
-    gate = Gate(settings, stream, Senders(known, signed, people, tokens), roles, paths)
+    gate = Gate(settings, stream, senders, roles, paths)
     _add_middleware(app, api, settings, gate, components, keys, paths)
 
     def quick(path: str) -> Quick | None:

@@ -9,6 +9,8 @@ from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from sqlalchemy import Engine
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from brain.errors import Unavailable
 from brain.kit.context import check_owners, open_plugin, plugin_context
@@ -48,6 +50,7 @@ class Components:
         self._database: Engine | None = None
         self._missing = 0  # parts of scrapes
         self._quick: dict[str, Quick] = {}
+        self._open_pages: dict[str, ASGIApp] = {}
         self._reports: ReportDelivery | None = None
 
     def runs_here(self, plugin: Plugin) -> bool:
@@ -70,6 +73,13 @@ class Components:
         for component in self._opened:
             if component.end_waits is not None:
                 component.end_waits()
+
+    async def open_page(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What a plug-in shows to people who have no key. Raises HTTPException, 404, where it shows nothing."""
+        page = self._open_pages.get(scope["path_params"]["plugin"])
+        if page is None:
+            raise HTTPException(404)
+        await page(scope, receive, send)
 
     async def metrics(self) -> list[Metric]:
         """The plug-ins' metrics, and the clock that they delete by.
@@ -124,6 +134,8 @@ class Components:
     def _add(self, plugin: Plugin, component: Component) -> None:
         self._opened.append(component)
         self._quick |= {f"/api{path}": quick for path, quick in component.quick.items()}
+        if component.open_page is not None:
+            self._open_pages[plugin.name] = component.open_page
         if self.runs_here(plugin):
             self._tasks += [RestartingTask(f"consumer {plugin.name}", task) for task in component.tasks]
 

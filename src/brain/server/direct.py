@@ -172,7 +172,7 @@ def direct(base: Any, answers: DirectAnswers) -> Callable[..., asyncio.Protocol]
 
         def _is_free(self) -> bool:
             """Whether the next byte is the first of a request, and its answer can be sent at once."""
-            if self._is_within or self.flow.write_paused or self.transport.is_closing():
+            if self._is_within or self.has_certificate or self.flow.write_paused or self.transport.is_closing():
                 return False
             return self.cycle is None or bool(self.cycle.response_complete)
 

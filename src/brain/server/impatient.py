@@ -10,37 +10,53 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from starlette.types import ASGIApp
+
+from brain.access.x509_svid import Peer
 from brain.extras import is_installed
 from brain.logs import Log
 from brain.server.direct import DirectAnswers, direct
+from brain.server.tls import with_peer
 
 log: Log = Log("brain.server.connections")
 
+Peers = Callable[[asyncio.Transport], Peer | None]
+"""What a connection's client certificate proves; None where there is none."""
 
-def protocol(header_seconds: float, answers: DirectAnswers) -> Callable[..., asyncio.Protocol]:
+
+def protocol(
+    header_seconds: float, answers: DirectAnswers, peer: Peers | None = None
+) -> Callable[..., asyncio.Protocol]:
     """Makes the protocol of a connection: httptools' where that is installed, as uvicorn chooses; else h11's.
 
-    Over httptools some requests have `answers` at once.
+    Over httptools some requests have `answers` at once. `peer` says what the client's certificate proves; requests have
+    that in their scope, as `PEER`.
     """
     if not is_installed("httptools"):
         from uvicorn.protocols.http.h11_impl import H11Protocol
 
-        return impatient(H11Protocol, header_seconds)
+        return impatient(H11Protocol, header_seconds, peer)
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-    return direct(impatient(HttpToolsProtocol, header_seconds), answers)
+    return direct(impatient(HttpToolsProtocol, header_seconds, peer), answers)
 
 
-def impatient(base: Any, header_seconds: float) -> Callable[..., asyncio.Protocol]:
+def impatient(base: Any, header_seconds: float, peer: Peers | None = None) -> Callable[..., asyncio.Protocol]:
     """A subclass of one of uvicorn's two protocols that ends connections whose next head is not there in time."""
 
     class Impatient(base):  # type: ignore[misc]
+        app: ASGIApp
+
         def __init__(self, *given: Any, **options: Any) -> None:
             super().__init__(*given, **options)
             self._late: asyncio.TimerHandle | None = None
+            self.has_certificate = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
+            if peer is not None and (found := peer(transport)) is not None:
+                self.app = with_peer(self.app, found)
+                self.has_certificate = True
             self._wait()
 
         def data_received(self, data: bytes) -> None:

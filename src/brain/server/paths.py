@@ -22,6 +22,9 @@ from brain.nearest import nearest
 from brain.server.actions import ACTIONS, default_action
 from brain.server.problems import problem
 
+OPEN_PAGES = "/open/"
+"""Below it is what plug-ins show to people who have no key (`Component.open_page`)."""
+
 
 @dataclass(frozen=True)
 class KnownPath:

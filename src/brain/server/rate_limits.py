@@ -14,8 +14,10 @@ from typing import NamedTuple
 
 from brain.access.settings import AccessSettings
 from brain.charter import Principal
+from brain.server.paths import OPEN_PAGES
 
 DECIDE, READ, CHANGE, REFUSED, LOG_IN = "decisions", "reads", "changes", "refusals", "log-ins"
+OPEN = "uses of links"
 MOST = 100_000
 """How many buckets there are at most; when none of them is full, new senders share one."""
 _DECIDING = frozenset(f"/api/policy/{path}" for path in ("evaluate", "evaluate-many", "evaluate/batch"))
@@ -80,6 +82,7 @@ class RateLimits:
             CHANGE: SenderRate(settings.changes_rate, 10 * settings.changes_rate),
             REFUSED: SenderRate(settings.refusals_rate, 100 * settings.refusals_rate),
             LOG_IN: SenderRate(1.0, 20.0),
+            OPEN: SenderRate(1.0, 60.0),
         }
         self._buckets = {kind: Buckets(rate, clock) for kind, rate in rates.items()}
 
@@ -89,13 +92,16 @@ class RateLimits:
             return DECIDE
         if (path == "/login" and method == "POST") or path.startswith("/oidc/"):
             return LOG_IN
+        if path.startswith(OPEN_PAGES):
+            return OPEN
         if method in ("GET", "HEAD", "OPTIONS"):
             return None if path in _FREE else READ
         return CHANGE
 
     def wait(self, kind: str, who: Principal) -> float:
         """Take one for a request; 0.0 when there was one, else the seconds until there is."""
-        return self._buckets[kind].take(sender_name(who))
+        name = network_of(who.address) if kind == OPEN else sender_name(who)
+        return self._buckets[kind].take(name)
 
     def has(self, kind: str, who: Principal) -> bool:
         """Whether `wait` would be 0.0 now; where that is not plain it says no."""

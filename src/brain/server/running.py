@@ -23,7 +23,7 @@ from brain.platform import handle_signals
 from brain.server.app import create_app
 from brain.server.impatient import protocol
 from brain.server.security import check_exposure
-from brain.server.tls import Certificate, certificate_of
+from brain.server.tls import ServerTls, server_tls
 from brain.settings import CoreSettings
 from brain.store import Store, open_store
 from brain.stream import EventStream
@@ -71,18 +71,18 @@ async def serving(
     stream: EventStream, store: Store, settings: CoreSettings, listener: socket.socket
 ) -> AsyncIterator[Running]:
     """As `running`, over a stream, a store and a listening socket that the caller opened."""
-    certificate = certificate_of(settings)
+    tls = server_tls(settings)
     app = create_app(stream, store, settings)
     # The lifespan is entered here, so that its errors are raised, and not printed by uvicorn.
     async with app.router.lifespan_context(app):
-        server = _Server(_config(app, settings, certificate))
+        server = _Server(_config(app, settings, tls))
         work = asyncio.create_task(server.serve([listener]))
         up = asyncio.create_task(server.up.wait())
         await asyncio.wait({work, up}, return_when=asyncio.FIRST_COMPLETED)
         up.cancel()
-        following = None if certificate is None else asyncio.create_task(certificate.follow())
+        following = None if tls is None else asyncio.create_task(tls.follow())
         try:
-            yield Running(_url(listener, "http" if certificate is None else "https"), stream, work)
+            yield Running(_url(listener, "http" if tls is None else "https"), stream, work)
         finally:
             if following is not None:
                 following.cancel()
@@ -91,8 +91,9 @@ async def serving(
             await work
 
 
-def _config(app: Starlette, settings: CoreSettings, certificate: Certificate | None) -> uvicorn.Config:
+def _config(app: Starlette, settings: CoreSettings, tls: ServerTls | None) -> uvicorn.Config:
     """How uvicorn serves it."""
+    header_seconds = settings.table(AccessSettings).header_seconds
     config = uvicorn.Config(
         app,
         lifespan="off",
@@ -101,12 +102,12 @@ def _config(app: Starlette, settings: CoreSettings, certificate: Certificate | N
         server_header=False,
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=[*settings.trusted_proxies],
-        http=protocol(settings.table(AccessSettings).header_seconds, app.state.direct),  # type: ignore[arg-type]
+        http=protocol(header_seconds, app.state.direct, None if tls is None else tls.peer),  # type: ignore[arg-type]
         timeout_graceful_shutdown=DRAIN_SECONDS,
         ws=_websocket if is_installed("websockets") else "none",  # type: ignore[arg-type]
     )
     config.load()
-    config.ssl = None if certificate is None else certificate.listening
+    config.ssl = None if tls is None else tls.listening
     return config
 
 

@@ -5,9 +5,9 @@ The rules, in the order they are applied to every request:
    points its own name at 127.0.0.1 (DNS rebinding) is refused.
 2. A request that changes something and carries an Origin must come from this server's own page.
 3. With a key (`BRAIN_API_KEY`, or one that `brain keys new` made), everything but the page's static files, the log-in
-   form, the two health probes and routes whose senders sign with a secret of their own (`brain.kit.http.signed`) needs
-   a key, as `Authorization: Bearer KEY` or as a session cookie that `/login` gave for it; and the rules of roles must
-   allow the key's role what the route does (actions.py).
+   form, pages of plug-ins below `/open/`, the two health probes and routes whose senders sign with a secret of their
+   own (`brain.kit.http.signed`) needs a key, as `Authorization: Bearer KEY` or as a session cookie that `/login` gave
+   for it; and the rules of roles must allow the key's role what the route does (actions.py).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from brain.logs import Log
 from brain.server.costly import Costly
 from brain.server.known_keys import KnownKeys
 from brain.server.lasting import ended, lasts
-from brain.server.paths import Paths
+from brain.server.paths import OPEN_PAGES, Paths
 from brain.server.people import CALLBACK, LOGIN, KnownPeople
 from brain.server.problems import problem
 from brain.server.rate_limits import CHANGE, RateLimits, sender_name
@@ -51,8 +51,8 @@ log: Log = Log("brain.server.security")
 LEAST_KEY = 22
 """How many letters an API key has at least beyond loopback: 128 random bits, in base64."""
 OPEN_PATHS = frozenset({"/", "/login", LOGIN, CALLBACK, "/healthz", "/readyz", "/favicon.ico"})
-OPEN_PREFIX = "/static/"
-"""Paths that need no key: the page's own files."""
+OPEN_PREFIXES = ("/static/", OPEN_PAGES)
+"""Paths that need no key: the page's own files, and pages of plug-ins that check by themselves who opens them."""
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -153,7 +153,7 @@ class Gate:
         """Who makes the request; a Refusal when it may not be made. `proof` is of one that is signed."""
         client, method, path = scope.get("client"), scope.get("method", "GET"), scope["path"]
         address = client[0] if client else None
-        who, fault = await self.senders.sender(headers, address, proof)
+        who, fault = await self.senders.sender(scope, headers, address, proof)
         if (answer := self._foreign(scope.get("method"), path, headers)) is not None:
             return Refusal(answer, who, "the request comes from elsewhere", self._paths.action(method, path))
         if (not self.senders.guarded and fault is None) or _is_open(path):
@@ -164,7 +164,7 @@ class Gate:
         if fault is not None:
             detail = f"{fault}; send a key as 'Authorization: Bearer KEY', or log in at /login"
             answer = problem(401, "Unauthorized", detail)
-            answer.headers["WWW-Authenticate"] = "Bearer"
+            answer.headers["WWW-Authenticate"] = self.senders.challenge(headers, fault)
             return Refusal(answer, who, fault, action)
         if not self._roles.allow(who, action, method, path):
             fault = f"the role {who.role} of {who.name} does not allow {action}"
@@ -210,7 +210,7 @@ class Gate:
         """
         client, path = scope.get("client"), scope["path"]
         action = self._paths.action(scope.get("method", "GET"), path)
-        fault = await self.senders.over(who, Headers(scope=scope), client[0] if client else None)
+        fault = await self.senders.over(who, scope, Headers(scope=scope), client[0] if client else None)
         if fault is None:
             return False
         self.note(Refusal(Response(status_code=401), who, fault, action), scope)
@@ -286,7 +286,7 @@ def _name_in(host: str) -> str:
 
 
 def _is_open(path: str) -> bool:
-    return path in OPEN_PATHS or path.startswith(OPEN_PREFIX)
+    return path in OPEN_PATHS or path.startswith(OPEN_PREFIXES)
 
 
 def _from_elsewhere(headers: Headers | Mapping[str, str], host: str) -> bool:
@@ -306,6 +306,12 @@ _FORM = """<!doctype html>
 """
 
 
+def _form(note: str, status: int = 200) -> Response:
+    """The log-in form. With `no-referrer` browsers would send it with the Origin `null`, as another site's."""
+    headers = {"Referrer-Policy": "same-origin"}
+    return Response(_FORM.format(note=note), status, headers, media_type="text/html")
+
+
 def login_routes(keys: KnownKeys, people: KnownPeople) -> list[Route]:
     """`/login`: a form that works without scripts, and gives a session cookie; `/logout` deletes the cookie."""
 
@@ -313,16 +319,14 @@ def login_routes(keys: KnownKeys, people: KnownPeople) -> list[Route]:
 
     async def show(request: Request) -> Response:
         note = f'<p><a href="{LOGIN}">Log in by OpenID Connect</a></p>' if people.is_on else ""
-        return Response(_FORM.format(note=note), media_type="text/html")
+        return _form(note)
 
     async def log_in(request: Request) -> Response:
         given = parse_qs((await request.body()).decode(errors="replace")).get("key", [""])[0]
         digest, key = await keys.token(given)
         if key is None or key.fault(digest, keys.clock()) is not None:
             log.warning("log-in refused", client=request.client.host if request.client else None)
-            return Response(
-                _FORM.format(note="<p role=alert>That is not a key of this server.</p>"), 401, media_type="text/html"
-            )
+            return _form("<p role=alert>That is not a key of this server.</p>", 401)
         answer = RedirectResponse("/", 303)
         answer.set_cookie(
             COOKIE,

@@ -46,15 +46,27 @@ def is_signed(scope: Scope) -> bool:
     return False
 
 
+def raw_path(scope: Scope) -> str:
+    """The path of a request as it was sent, without the query."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    return raw.partition(b"?")[0].decode("latin-1")
+
+
 class SignedRequests:
     """Verifies signed requests. `urls` are the public ones of the server; none: that of the Host header counts."""
 
-    def __init__(self, agents: KnownAgents, store: Store, urls: Sequence[str], limit: int) -> None:
+    def __init__(
+        self, agents: KnownAgents, store: Store, urls: Sequence[str], limit: int, nonces: Nonces | None = None
+    ) -> None:
         self.agents = agents
         self._store = store
         self._urls = [url.lower() for url in urls]
         self._limit = limit
-        self._nonces = Nonces(agents.clock)
+        self._nonces = Nonces(agents.clock) if nonces is None else nonces
+
+    def bases(self, scope: Scope, host: str) -> Sequence[str]:
+        """The public URLs of the server, without paths; where none are set, that of the Host header."""
+        return self._urls or [f"{scope['scheme']}://{host.lower()}"]
 
     async def prove(self, scope: Scope, receive: Receive) -> Proof:
         """Who signed it. The signature is checked first, then that it is new, then the body."""
@@ -79,12 +91,10 @@ class SignedRequests:
     def _check(self, signature: Signature, agent: Agent, scope: Scope, headers: dict[str, str]) -> None:
         """Raises SignatureFault unless the signature fits one of the public URLs."""
         key = self.agents.key(agent)
-        raw = scope.get("raw_path") or scope["path"].encode()
         query = scope["query_string"].decode("latin-1")
-        bases = self._urls or [f"{scope['scheme']}://{headers.get('host', '').lower()}"]
         faults = []
-        for base in bases:
-            asked = Asked(scope["method"], base, raw.partition(b"?")[0].decode("latin-1"), query, headers)
+        for base in self.bases(scope, headers.get("host", "")):
+            asked = Asked(scope["method"], base, raw_path(scope), query, headers)
             try:
                 return check_signature(signature, asked, key)
             except SignatureFault as fault:

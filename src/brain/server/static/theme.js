@@ -40,7 +40,7 @@
   system.addEventListener("change", apply);
   window.addEventListener("storage", apply);
   document.addEventListener("DOMContentLoaded", () => {
-    document.getElementById("theme").addEventListener("click", toggle);
+    document.getElementById("theme")?.addEventListener("click", toggle);
     apply();
   });
 })();
