@@ -63,6 +63,7 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
     tokens = KnownTokens(store, agents, access.issuers)
     if tokens.is_on:
         require_extras("tokens of other issuers", "connectors", "oidc")
+        tokens.check()
     roles = Roles(access.rules)
     is_guarded = known.guarded or people.is_on or tokens.is_on
     if is_guarded:

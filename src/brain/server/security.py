@@ -157,12 +157,12 @@ class Gate:
         address = client[0] if client else None
         who, fault = await self.senders.sender(headers, address, proof)
         if (answer := self._foreign(scope.get("method"), path, headers)) is not None:
-            return Refusal(answer, who, "the request comes from elsewhere", self._paths.action(method, path))
+            return Refusal(answer, who, "the request comes from elsewhere", self._paths.action_of(scope))
         if (not self.senders.guarded and fault is None) or _is_open(path):
             return who
         if self._paths.is_signed(method, path):
             return who if fault is None else Principal(name="signed sender", how="signature", address=address)
-        action = self._paths.action(method, path)
+        action = self._paths.action_of(scope)
         if fault is not None:
             detail = f"{fault}; send a key as 'Authorization: Bearer KEY', or log in at /login"
             answer = problem(401, "Unauthorized", detail)
@@ -189,8 +189,8 @@ class Gate:
 
         That is noted as a refusal.
         """
-        client, path = scope.get("client"), scope["path"]
-        action = self._paths.action(scope.get("method", "GET"), path)
+        client = scope.get("client")
+        action = self._paths.action_of(scope)
         fault = await self.senders.over(who, Headers(scope=scope), client[0] if client else None)
         if fault is None:
             return False
@@ -224,7 +224,7 @@ class Gate:
 
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 403:
-                action = self._paths.action(scope.get("method", "GET"), scope["path"])
+                action = self._paths.action_of(scope)
                 asked = "ask for this agent" if action == "brain.evaluate" else "do this"
                 reason = f"{who.name} may not {asked}"
                 self.note(Refusal(Response(status_code=403), who, reason, action), scope)
