@@ -65,3 +65,8 @@ def readable(collection: str, items: Iterable[tuple[str, S]], read: Callable[[S]
             raise
         except FAULTS as error:
             left_out(collection, key, error)
+
+
+def read_or_none(collection: str, key: str, stored: S, read: Callable[[S], T]) -> T | None:
+    """What `read` makes of the item; None for one that cannot be read."""
+    return next(readable(collection, [(key, stored)], read), None)

@@ -24,6 +24,7 @@ from uvicorn.server import ServerState
 from brain.access.repository import Keys
 from brain.access.settings import AccessSettings
 from brain.server.impatient import impatient
+from brain.server.too_many import PAUSE
 from brain.store import open_store
 from support.server import running_server, without_consumers
 
@@ -97,6 +98,23 @@ async def test_beyond_its_limits_a_sender_is_answered_429_and_others_are_not(tmp
                     kept.append(answer.aiter_bytes())
                     await anext(kept[-1])
             assert followed == [200, 200, 429, 200]
+
+
+async def test_beyond_a_limit_answers_come_late_and_the_log_has_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = f"sqlite:///{tmp_path}/b.db"
+    key = Keys(open_store(url), None).new("loud", "operator").secret
+    limits = AccessSettings(decisions_rate=0.1)
+    async with running_server(without_consumers(url, access=limits)) as (_, client):
+        began, statuses = time.monotonic(), []
+        for _ in range(4):
+            body = {"agent_id": "a", "action": "read"}
+            answer = await client.post("/api/policy/evaluate", json=body, headers={"Authorization": f"Bearer {key}"})
+            statuses.append(answer.status_code)
+    assert statuses == [200, 429, 429, 429]
+    assert time.monotonic() - began >= 3 * PAUSE, "who asks at once again cannot keep the server busy"
+    assert caplog.text.count("requests beyond a limit") == 1
 
 
 @pytest.mark.long

@@ -15,7 +15,7 @@ from oidc_provider_mock import User, run_server_in_thread
 
 from brain.access.models import Role
 from brain.access.oidc import Issuer, LoginRefused
-from brain.access.people import People
+from brain.access.people import LOGINS, SESSIONS, People
 from brain.access.published_keys import AGAIN_SECONDS
 from brain.access.settings import AccessSettings, OidcSettings
 from brain.errors import InvalidInput, Unavailable
@@ -154,6 +154,24 @@ async def test_sessions_end_when_idle_and_in_any_case() -> None:
     for bad in ({"sub": "1"}, {"sub": "1", "email": "BRAIN_API_KEY"}, {**claims, "email_verified": False}):
         with pytest.raises(LoginRefused):
             people.open(bad)
+
+
+async def test_a_session_that_cannot_be_read_lets_nobody_in_and_stops_no_other() -> None:
+    store = MemoryStore()
+    people = People(store, OidcSettings(default_role=Role.VIEWER), Clock(1000.0))
+    for number in range(2):
+        people.open({"sub": str(number), "email": f"{number}@example.org"})
+    bad, good = store.scan(SESSIONS)
+    store.put(SESSIONS, bad.key, b"{")
+    store.put(LOGINS, "x", b"{")
+    (left,) = people.list()
+    assert people.end_all("nobody") == 0
+    people.sweep()
+    assert [one.key for one in store.scan(SESSIONS)] == [good.key]
+    assert store.scan(LOGINS) == []
+    store.put(SESSIONS, bad.key, b"{")
+    assert people.find(bad.key) is None
+    assert people.end_all(left.name) == 1
 
 
 class Provider:

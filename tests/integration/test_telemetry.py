@@ -27,6 +27,7 @@ from brain.errors import Conflict, InvalidInput
 from brain.kit.database import open_database
 from brain.server.running import Running
 from brain.settings import Settings
+from brain.telemetry import tables
 from brain.telemetry.claims import PATIENCE
 from brain.telemetry.client import SourceClient
 from brain.telemetry.committer import Committer
@@ -230,6 +231,33 @@ async def test_a_fault_of_the_disk_is_answered_503_and_nothing_is_lost_by_it(
     assert [answer.status_code for answer in answers] == [200] * 5 + [400]
     found = usage_in(engine)
     assert found == {(f"service-{trace}", "fake-1"): (1000, 120_000, 17_000) for trace in range(1, 6)}
+    engine.dispose()
+
+
+async def test_what_is_sent_again_after_503_counts_once(tmp_path: Path) -> None:
+    """Metrics have no ids: they are known by the request, be it stored by then, or still waiting."""
+    engine = open_database(f"sqlite:///{tmp_path}/consumers.db")
+    make_tables(engine)
+    committer, book = Committer(engine, 1 << 24), UsageBook(TelemetrySettings())
+    ingest = Ingest(committer, book, 1 << 24, patience=0.05)
+    point = {"asInt": "1", "timeUnixNano": "1"}
+    metric = {"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": "m", "gauge": {"dataPoints": [point]}}]}]}]}
+    body, other = (
+        OtlpBody("metrics", JSON, "", json.dumps({**metric, "more": number}).encode()) for number in range(2)
+    )
+
+    def counted() -> int:
+        with engine.connect() as db:
+            return int(db.execute(sa.select(sa.func.sum(tables.received.c["items"]))).scalar() or 0)
+
+    with locked_database(engine):
+        answers = [await ingest.take(body), await ingest.take(body), await ingest.take(other)]
+        assert [answer.status_code for answer in answers] == [503] * 3
+    await until(lambda: counted() == 2)
+    assert [(await ingest.take(one)).status_code for one in (body, other)] == [200, 200]
+    assert counted() == 2, "stored too late, and once"
+    await ingest.take(body)  # where nothing was answered 503, the same again is more of the same
+    await until(lambda: counted() == 3)
     engine.dispose()
 
 

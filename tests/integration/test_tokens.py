@@ -22,7 +22,10 @@ from pydantic import SecretStr, ValidationError
 from brain.access.models import Role
 from brain.access.published_keys import AGAIN_SECONDS
 from brain.access.settings import AccessSettings, IssuerSettings
-from brain.access.token_issuers import LONGEST, TokenFault, TokenIssuers
+from brain.access.token_issuers import LONGEST, TokenFault, TokenIssuers, faults_of_files
+from brain.server.app import create_app
+from brain.store.memory import MemoryStore
+from brain.stream import EventStream
 from support.clock import Clock
 from support.command import Command
 from support.server import running_server, without_consumers
@@ -366,3 +369,25 @@ async def test_the_command_registers_by_issuer(brain: Command, tmp_path: Path) -
     assert (wrong.code, "issuer: 'id.example.org' must be a URL" in wrong.err) == (2, True)
     refused = brain("agents", "register", "a2", "--issuer", "https://id.example.org")
     assert (refused.code, "--issuer and --subject" in refused.err) == (2, True)
+
+
+async def test_keys_in_a_file_that_cannot_be_read_are_said_at_the_start_and_by_doctor(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bundle = tmp_path / "bundle.json"
+    issuer = IssuerSettings(issuer=DOMAIN, audience=(AUDIENCE,), jwks=str(bundle))
+    for content, fault in ((None, "No such file"), ("{", "cannot be read"), ("{}", "is no set of keys")):
+        if content is not None:
+            bundle.write_text(content)
+        (found,) = faults_of_files([issuer])
+        assert str(bundle) in found
+        assert fault in found
+    async with EventStream.open("memory://") as stream:
+        create_app(stream, MemoryStore(), without_consumers(access=AccessSettings(issuers=(issuer,))))
+    assert f"{bundle} is no set of keys" in caplog.text
+    table = f'[[access.issuers]]\nissuer = "{DOMAIN}"\naudience = ["{AUDIENCE}"]\njwks = "{bundle}"\n'
+    (tmp_path / "brain.toml").write_text(table)
+    ran = Command(tmp_path)("doctor", "--json")
+    assert [found["state"] for found in ran.json if found["part"] == "tokens"] == ["bad"]
+    bundle.write_text(json.dumps(TestIssuer().jwks()))
+    assert faults_of_files([issuer]) == []

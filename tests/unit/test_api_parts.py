@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterable
 from types import ModuleType
 
 import httpx
@@ -14,7 +15,7 @@ from starlette.applications import Starlette
 from brain.plugins import Routes
 from brain.server import problems
 from brain.server.api import Api, PreparesApi, ServesApi
-from brain.server.paths import Paths
+from brain.server.paths import KnownPath, Paths
 
 MODULE = "routes_of_a_test"
 
@@ -106,6 +107,23 @@ async def test_paths_of_a_part_are_known_once_it_is_prepared(made: Made) -> None
     async with client_of(api) as client:
         answer = await client.put("/api/birds")
         assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+
+
+async def test_the_action_of_a_request_is_looked_up_once(made: Made) -> None:
+    api = api_of(made.routes("birds"))
+    await api.prepare("/api/birds/7")
+    asked: list[str] = []
+
+    def known(path: str) -> Iterable[KnownPath]:
+        asked.append(path)
+        return api.known(path)
+
+    paths = Paths(known)
+    scope = {"type": "http", "method": "POST", "path": "/api/birds/7"}
+    assert paths.action_of(scope) == paths.action("POST", "/api/birds/7")
+    looked = len(asked)
+    assert paths.action_of(scope) == paths.action_of({"type": "http", **scope})
+    assert len(asked) == looked
 
 
 async def test_a_router_that_is_there_already_is_served_too(made: Made) -> None:

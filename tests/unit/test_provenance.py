@@ -110,6 +110,26 @@ def test_the_first_requests_of_a_store_are_forgotten(tmp_path: Path, monkeypatch
     assert known == [5, 6, 7, 8, 9]
 
 
+def test_a_request_in_a_store_that_cannot_be_read_is_not_known_and_is_forgotten_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provenance_requests, "MAX_REQUESTS", 2)
+    monkeypatch.setattr(provenance_requests, "TIDIED", 2)
+    collection = provenance_requests.COLLECTION
+    with closing(open_store(f"sqlite:///{tmp_path}/brain.db")) as store:
+        requests = provenance_requests.RequestsInStore(store)
+        requests.begin("bad", "", "")
+        (document,) = store.scan(collection)
+        store.put(collection, document.key, b'{"words": 1}')
+        requests.add("bad", ["personal"])
+        assert requests.get("bad") is None
+        for name in ("a", "b"):
+            requests.begin(name, "", "")
+        assert requests.get("a") is not None
+        assert len(store.scan(collection)) == 2
+        assert store.get(collection, document.key) is None
+
+
 def test_labels_that_two_processes_add_at_once_are_all_there(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/brain.db"
     with closing(open_store(url)) as store:

@@ -15,6 +15,7 @@ from brain.logs import KIND_LINES, KIND_SECONDS, _EachKind, _StandardError
 from brain.server.costly import AT_ONCE, WAITING, Costly
 from brain.server.nonces import PER_KEY, Nonces
 from brain.server.rate_limits import CHANGE, DECIDE, LOG_IN, READ, Buckets, RateLimits, SenderRate, network_of
+from brain.server.too_many import MOST, QUIET_SECONDS, TooMany
 from support.clock import Clock
 
 
@@ -124,3 +125,22 @@ def test_log_lines_of_one_kind_are_limited(monkeypatch: pytest.MonkeyPatch) -> N
     handler.setFormatter(logging.Formatter("%(brain)s"))
     handler.handle(logging.makeLogRecord({"name": "asyncio", "msg": "no descriptors: %s", "args": (1,), "brain": {}}))
     assert "'count': 50" in out.getvalue()
+
+
+def test_what_one_sender_asks_beyond_a_limit_is_one_line_in_ten_seconds(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock(0.0)
+    said = TooMany(clock)
+
+    def ask(name: str, times: int) -> list[str]:
+        caplog.clear()
+        for _ in range(times):
+            said.note(DECIDE, Principal(name=name, how="key"), "/api/policy/evaluate")
+        return [f"{record.brain['principal']} {record.brain['count']}" for record in caplog.records]  # type: ignore[attr-defined]
+
+    assert ask("a", 1_000) == ["a 1"]
+    assert ask("b", 2) == ["b 1"], "others have lines of their own"
+    clock.advance(QUIET_SECONDS)
+    assert ask("a", 1) == ["a 1000"], "with all those since"
+    clock.advance(QUIET_SECONDS)
+    lines = [line for number in range(MOST + 3) for line in ask(f"c{number}", 1)]
+    assert len(lines) == MOST + 1, "those beyond are counted as one"

@@ -15,7 +15,8 @@ from brain.access.settings import OidcSettings
 from brain.charter import Principal
 from brain.charter.principal import SHARED_KEY
 from brain.errors import Conflict
-from brain.store import Store
+from brain.store import Document, Store
+from brain.unreadable import read_or_none
 
 SESSIONS = "access.sessions"
 LOGINS = "access.logins"
@@ -49,6 +50,14 @@ class PersonSession(msgspec.Struct, frozen=True, kw_only=True):
         return Principal(name=self.name, kind="person", how=how, address=address, role=self.role)
 
 
+_login = msgspec.json.Decoder(Login).decode
+_session = msgspec.json.Decoder(PersonSession).decode
+
+
+def _read_session(document: Document) -> PersonSession | None:
+    return read_or_none(SESSIONS, document.key, document.data, _session)
+
+
 class People:
     """Log-ins and sessions of one store. Methods block, and raise Unavailable. `clock` gives Unix seconds."""
 
@@ -72,8 +81,8 @@ class People:
                 return None
         except Conflict:
             return None
-        login = msgspec.json.decode(found.data, type=Login)
-        return login if self.clock() < login.ends_at else None
+        login = read_or_none(LOGINS, found.key, found.data, _login)
+        return login if login is not None and self.clock() < login.ends_at else None
 
     def open(self, claims: Mapping[str, Any]) -> tuple[str, PersonSession]:
         """A session for whom these claims are of, and its token. Raises LoginRefused for one who has no role here."""
@@ -97,8 +106,8 @@ class People:
         document = self._store.get(SESSIONS, digest)
         if document is None:
             return None
-        session, now = msgspec.json.decode(document.data, type=PersonSession), self.clock()
-        if self.is_over(session):
+        session, now = _read_session(document), self.clock()
+        if session is None or self.is_over(session):
             self._store.delete(SESSIONS, digest)
             return None
         if now - session.seen_at >= TOUCH_SECONDS:
@@ -116,8 +125,8 @@ class People:
 
     def list(self) -> list[PersonSession]:
         """All sessions that are not over."""
-        found = [msgspec.json.decode(one.data, type=PersonSession) for one in self._store.scan(SESSIONS)]
-        return [session for session in found if not self.is_over(session)]
+        found = [_read_session(document) for document in self._store.scan(SESSIONS)]
+        return [session for session in found if session is not None and not self.is_over(session)]
 
     def end(self, digest: str) -> None:
         """End one session."""
@@ -127,17 +136,20 @@ class People:
         """End all sessions of a person; how many there were."""
         ended = 0
         for document in self._store.scan(SESSIONS):
-            if msgspec.json.decode(document.data, type=PersonSession).name == name:
+            session = _read_session(document)
+            if session is not None and session.name == name:
                 ended += self._store.delete(SESSIONS, document.key)
         return ended
 
     def sweep(self) -> None:
-        """Delete what is over."""
+        """Delete what is over, and what cannot be read: it lets nobody in."""
         for document in self._store.scan(LOGINS):
-            if self.clock() >= msgspec.json.decode(document.data, type=Login).ends_at:
+            login = read_or_none(LOGINS, document.key, document.data, _login)
+            if login is None or self.clock() >= login.ends_at:
                 self._store.delete(LOGINS, document.key)
         for document in self._store.scan(SESSIONS):
-            if self.is_over(msgspec.json.decode(document.data, type=PersonSession)):
+            session = _read_session(document)
+            if session is None or self.is_over(session):
                 self._store.delete(SESSIONS, document.key)
 
     def _name(self, claims: Mapping[str, Any]) -> str:

@@ -155,11 +155,28 @@ class _Issuer:
             place = (await discovered(self._settings.issuer, ("issuer", "jwks_uri")))["jwks_uri"]
         if place.startswith(("http://", "https://")):
             return key_set(place, await fetch_json("GET", place))
-        try:
-            document = json.loads(await asyncio.to_thread(Path(place).read_text, encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise Unavailable(f"the keys of {self._settings.issuer} cannot be read: {place}: {error}") from error
-        return key_set(place, document if isinstance(document, dict) else {})
+        return await asyncio.to_thread(_keys_in, place, self._settings.issuer)
+
+
+def faults_of_files(issuers: Sequence[IssuerSettings]) -> list[str]:
+    """Why the keys of issuers that stand in a file cannot be read now; a sentence each. Blocks."""
+    found = []
+    for one in issuers:
+        if one.jwks and not one.jwks.startswith(("http://", "https://")):
+            try:
+                _keys_in(one.jwks, one.issuer)
+            except (IssuerFault, Unavailable) as error:
+                found.append(str(error))
+    return found
+
+
+def _keys_in(path: str, issuer: str) -> Any:
+    """The keys in a file. Raises IssuerFault, Unavailable."""
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"the keys of {issuer} cannot be read: {path}: {error}") from error
+    return key_set(path, document if isinstance(document, dict) else {})
 
 
 def looks_like_token(bearer: str) -> bool:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OUTAGE",
+    "Tables",
     "create_tables",
     "database_url",
     "default_database",
@@ -114,6 +115,26 @@ def create_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
             db.execute(sa.text("SELECT pg_advisory_xact_lock(7272601)"))
         bring_forward(db, metadata)
     made.add(metadata)
+
+
+class Tables:
+    """A plug-in's tables in a database: made before the first use. Its methods block."""
+
+    def __init__(self, database: sa.Engine, make: Callable[[sa.Engine], None]) -> None:
+        self._database = database
+        self._make = make
+
+    def read(self, query: Callable[[sa.Connection], T]) -> T:
+        """What the query gives, in a transaction that only reads. Raises Unavailable."""
+        self._make(self._database)
+        with reachable(self._database), reading(self._database).begin() as db:
+            return query(db)
+
+    def change(self, work: Callable[[sa.Connection], T]) -> T:
+        """What the work gives, in a transaction that writes. Raises Unavailable."""
+        self._make(self._database)
+        with reachable(self._database), self._database.begin() as db:
+            return work(db)
 
 
 def readable_rows(

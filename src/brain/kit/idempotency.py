@@ -19,6 +19,7 @@ import msgspec
 from brain import limits
 from brain.errors import Conflict, InvalidInput
 from brain.store import DocumentChange, Store
+from brain.unreadable import read_or_none
 
 __all__ = [
     "CreatedKeys",
@@ -87,6 +88,9 @@ class _Created(msgspec.Struct, frozen=True):
     content: str
 
 
+_decode = msgspec.json.Decoder(_Created).decode
+
+
 class CreatedKeys:
     """Which key created what, in a collection of its own: for things whose ids are given otherwise.
 
@@ -117,11 +121,13 @@ class CreatedKeys:
         return [DocumentChange(self._collection, digest_of(self._collection, key), data, expected=0)]
 
     def forget(self, before: str) -> None:
-        """Delete the keys of all ids that sort before this one. Reads the whole collection."""
+        """Delete the keys of all ids that sort before this one; those that cannot be read stay. Reads the whole
+        collection."""
         old = [
             DocumentChange(self._collection, document.key, None)
             for document in self._store.scan(self._collection)
-            if msgspec.json.decode(document.data, type=_Created).id < before
+            if (made := read_or_none(self._collection, document.key, document.data, _decode)) is not None
+            and made.id < before
         ]
         for start in range(0, len(old), _DELETED_AT_ONCE):
             self._store.write(old[start : start + _DELETED_AT_ONCE])

@@ -14,6 +14,7 @@ import msgspec
 from brain.errors import Conflict
 from brain.locks import InterruptibleLock
 from brain.store import Document, DocumentChange, Store
+from brain.unreadable import read_or_none
 
 MAX_REQUESTS: Final = 10_000
 """How many correlation ids are remembered; of the one used longest ago what is known is then given up."""
@@ -99,6 +100,8 @@ class RequestsInStore:
         """As Requests says. Two processes that add at once lose nothing."""
         while (document := self._store.get(COLLECTION, _key(correlation_id))) is not None:
             request = _request(document)
+            if request is None:
+                return
             labelled = _labelled(request, labels)
             if labelled == request:
                 return
@@ -114,7 +117,7 @@ class RequestsInStore:
     def _tidy(self) -> None:
         """Forget those that began first, where there are too many."""
         known = self._store.scan(COLLECTION)
-        oldest = sorted(known, key=lambda document: _request(document).at)[: max(0, len(known) - MAX_REQUESTS)]
+        oldest = sorted(known, key=_began_at)[: max(0, len(known) - MAX_REQUESTS)]
         if oldest:
             self._store.write([DocumentChange(COLLECTION, document.key, None) for document in oldest])
 
@@ -124,8 +127,18 @@ def _key(correlation_id: str) -> str:
     return sha256(correlation_id.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
-def _request(document: Document) -> Request:
-    return msgspec.json.decode(document.data, type=Request)
+def _request(document: Document) -> Request | None:
+    """What it says; None for one that cannot be read: it counts as not known, which is the careful side."""
+    return read_or_none(COLLECTION, document.key, document.data, _decode)
+
+
+_decode = msgspec.json.Decoder(Request).decode
+
+
+def _began_at(document: Document) -> float:
+    """When it began; one that cannot be read comes before all others, and is forgotten first."""
+    request = _request(document)
+    return float("-inf") if request is None else request.at
 
 
 def _labelled(request: Request, labels: Iterable[str]) -> Request:

@@ -66,6 +66,7 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
     tokens = KnownTokens(store, agents, access.issuers, nonces)
     if tokens.is_on:
         require_extras("tokens of other issuers", "connectors", "oidc")
+        tokens.check()
     roles = Roles(access.rules)
     is_guarded = known.guarded or people.is_on or tokens.is_on or bool(access.trust_domains)
     if is_guarded:

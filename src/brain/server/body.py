@@ -84,15 +84,16 @@ class BodyReader:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        if raw is None and body and self._is_kept(scope["method"], scope["path"]):
+        if raw is None and body and self._is_kept(scope):
             body = redacted_body(body)
         await self._app(scope, replayed(body, receive), send)
 
-    def _is_kept(self, method: str, path: str) -> bool:
+    def _is_kept(self, scope: Scope) -> bool:
         """Whether the body is a record, and nothing is decided, signed or done by its values: they may be replaced."""
-        if not path.startswith("/api/") or path.startswith(_ACTED_ON) or self._paths.is_signed(method, path):
+        path = scope["path"]
+        if not path.startswith("/api/") or path.startswith(_ACTED_ON) or self._paths.is_signed(scope["method"], path):
             return False
-        return self._paths.action(method, path) in _RECORDS
+        return self._paths.action_of(scope) in _RECORDS
 
     async def _read(self, headers: Headers, receive: Receive, limit: int) -> bytes | None:
         """As `read_body`; nothing of a body that is declared too large and that its client waits to send."""

@@ -15,7 +15,7 @@ from brain.access.models import Role
 from brain.access.nonce_store import remember
 from brain.access.published_keys import IssuerFault
 from brain.access.settings import ALGORITHMS, IssuerSettings
-from brain.access.token_issuers import TokenFault, TokenIssuers, Verified
+from brain.access.token_issuers import TokenFault, TokenIssuers, Verified, faults_of_files
 from brain.charter import Principal
 from brain.errors import Conflict, Unavailable
 from brain.logs import Log
@@ -57,6 +57,13 @@ class KnownTokens:
         self._nonces = nonces
         self._kept: dict[bytes, _Kept] = {}
         self.is_on: bool = bool(issuers)
+        """Whether there are issuers."""
+        self._settings = issuers
+
+    def check(self) -> None:
+        """Log whose keys stand in a file that cannot be read now; it is read again when a token comes. Blocks."""
+        for fault in faults_of_files(self._settings):
+            log.error("no token of this issuer counts until its keys can be read", error=fault)
 
     async def who(self, token: str, address: str | None, bound: Request | None) -> tuple[Principal, str | None]:
         """Who sends the token, and why that one is not let in; None when it is.

@@ -24,6 +24,8 @@ from brain.server.problems import problem
 
 OPEN_PAGES = "/open/"
 """Below it is what plug-ins show to people who have no key (`Component.open_page`)."""
+_ACTION = "brain.action"
+"""The key of an ASGI scope under which the request's action is kept."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,13 @@ class Paths:
             if asked in found.actions:
                 return found.actions[asked]
         return default_action(method)
+
+    def action_of(self, scope: Scope) -> str:
+        """As `action`, for a request; looked up once, however many ask."""
+        found: str | None = scope.get(_ACTION)
+        if found is None:
+            found = scope[_ACTION] = self.action(scope.get("method", "GET"), scope["path"])
+        return found
 
     def raw_body(self, method: str, path: str) -> RawBody | None:
         """What body the route of such a request takes; None where that is JSON, as nearly everywhere."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache, partial
 from ipaddress import ip_address
-from math import ceil
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -42,6 +41,7 @@ from brain.server.roles import Roles
 from brain.server.senders import Senders
 from brain.server.sessions import COOKIE, SESSION_SECONDS, Sessions
 from brain.server.signed_requests import Proof, is_signed
+from brain.server.too_many import TooMany, pause, too_many
 from brain.settings import CoreSettings
 from brain.stream import EventStream
 from brain.stream.publisher import emit
@@ -110,6 +110,8 @@ class AccessControl:
         found = await self._gate.admit(scope, Headers(scope=scope), proof)
         refused = self._gate.refused(found, scope) if isinstance(found, Refusal) else self._gate.limited(found, scope)
         if refused is not None:
+            if refused.status_code == 429:
+                await pause()
             if scope["type"] == "websocket":
                 await WebSocket(scope, receive, send).send_denial_response(refused)
             else:
@@ -143,6 +145,7 @@ class Gate:
         self.senders = senders
         self._stream = stream
         self._limits = RateLimits(settings.table(AccessSettings))
+        self._too_many = TooMany()
         self.costly: Costly = Costly()
         self._roles = roles
         self._paths = paths
@@ -155,12 +158,12 @@ class Gate:
         address = client[0] if client else None
         who, fault = await self.senders.sender(scope, headers, address, proof)
         if (answer := self._foreign(scope.get("method"), path, headers)) is not None:
-            return Refusal(answer, who, "the request comes from elsewhere", self._paths.action(method, path))
+            return Refusal(answer, who, "the request comes from elsewhere", self._paths.action_of(scope))
         if (not self.senders.guarded and fault is None) or _is_open(path):
             return who
         if self._paths.is_signed(method, path):
             return who if fault is None else Principal(name="signed sender", how="signature", address=address)
-        action = self._paths.action(method, path)
+        action = self._paths.action_of(scope)
         if fault is not None:
             detail = f"{fault}; send a key as 'Authorization: Bearer KEY', or log in at /login"
             answer = problem(401, "Unauthorized", detail)
@@ -208,8 +211,8 @@ class Gate:
 
         That is noted as a refusal.
         """
-        client, path = scope.get("client"), scope["path"]
-        action = self._paths.action(scope.get("method", "GET"), path)
+        client = scope.get("client")
+        action = self._paths.action_of(scope)
         fault = await self.senders.over(who, scope, Headers(scope=scope), client[0] if client else None)
         if fault is None:
             return False
@@ -220,7 +223,8 @@ class Gate:
         """The answer to a refused request, which is noted; beyond the limit of refusals it is only answered."""
         wait = self._limits.wait_of_refusal(refusal.who.address)
         if wait > 0:
-            return _too_many("refusals", wait)
+            self._too_many.note("refusals", refusal.who, scope["path"])
+            return too_many("refusals", wait)
         self.note(refusal, scope)
         return refusal.answer
 
@@ -234,15 +238,15 @@ class Gate:
         if wait == 0.0 and (not self.costly.is_costly(path) or self.costly.has_room(sender_name(who))):
             return None
         what = kind if wait > 0 else "searches at the same time"
-        log.warning("request beyond a limit", of=what, path=path[:200], client=who.address, principal=who.name)
-        return _too_many(what, wait or 1.0)
+        self._too_many.note(what, who, path)
+        return too_many(what, wait or 1.0)
 
     def watched(self, who: Principal, scope: Scope, send: Send) -> Send:
         """`send` that notes when a route refuses what `who` asks, as for an agent of others."""
 
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 403:
-                action = self._paths.action(scope.get("method", "GET"), scope["path"])
+                action = self._paths.action_of(scope)
                 asked = "ask for this agent" if action == "brain.evaluate" else "do this"
                 reason = f"{who.name} may not {asked}"
                 self.note(Refusal(Response(status_code=403), who, reason, action), scope)
@@ -267,13 +271,6 @@ class Gate:
     def _host_known(self, host: str) -> bool:
         name = _name_in(host)
         return is_loopback(name) or name in self._hosts
-
-
-def _too_many(what: str, wait: float) -> Response:
-    detail = f"there were too many {what} of this sender; wait, or see the limits in docs/identity.md"
-    answer = problem(429, "Too Many Requests", detail)
-    answer.headers["Retry-After"] = str(ceil(wait))
-    return answer
 
 
 @lru_cache(maxsize=1024)

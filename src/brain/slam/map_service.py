@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sa
-
-from brain.kit.database import reachable, reading
+from brain.kit.database import Tables
 from brain.kit.database_threads import for_reading, for_writing
 from brain.kit.protocols import EffectGuard, required_guard
 from brain.plugins import PluginContext
@@ -28,6 +26,7 @@ class MapService:
     def __init__(self, context: PluginContext, clock: Callable[[], float]) -> None:
         self._context = context
         self._database = context.database
+        self._tables = Tables(context.database, make_tables)
         self._clock = clock
         self._records = MapRecords(clock)
         self._guard: EffectGuard | None = None
@@ -39,16 +38,16 @@ class MapService:
 
     async def maps(self) -> list[MapVersion]:
         """The newest version of each map. Raises Unavailable."""
-        return await for_reading(self._database, self._read, list_maps)
+        return await for_reading(self._database, self._tables.read, list_maps)
 
     async def versions(self, map: str) -> list[MapVersion]:
         """Every version of a map. Raises NotFound and Unavailable."""
-        return await for_reading(self._database, self._read, lambda db: list_versions(db, map))
+        return await for_reading(self._database, self._tables.read, lambda db: list_versions(db, map))
 
     async def image(self, map: str, version: int) -> bytes:
         """The PGM of a version. Raises NotFound and Unavailable."""
         found: tuple[MapForm, bytes] = await for_reading(
-            self._database, self._read, lambda db: image_of(db, map, version)
+            self._database, self._tables.read, lambda db: image_of(db, map, version)
         )
         return found[1]
 
@@ -97,7 +96,9 @@ class MapService:
                 approved_by=None,
                 approved_at=None,
             )
-            return self._change(lambda db: self._records.publish(db, new, image, lambda *last: _compared(last, made)))
+            return self._tables.change(
+                lambda db: self._records.publish(db, new, image, lambda *last: _compared(last, made))
+            )
 
         return await for_writing(self._database, work)
 
@@ -105,36 +106,26 @@ class MapService:
         """Let robots load a version. Raises NotFound, Conflict, ActionDenied, ApprovalRequired and Unavailable."""
         await self._ask(by, APPROVE, map, {"version": version, "sha256": sha256})
         return await for_writing(
-            self._database, self._change, lambda db: self._records.approve(db, map, version, sha256, by)
+            self._database, self._tables.change, lambda db: self._records.approve(db, map, version, sha256, by)
         )
 
     async def load(self, map: str, version: int | None, robot: str, by: str) -> MapVersion:
         """The version that the robot may load now. Raises Conflict for one that nobody approved, and as `approve`."""
         await self._ask(by, LOAD, map, {"robot": robot, "version": version})
         return await for_writing(
-            self._database, self._change, lambda db: self._records.load(db, map, version, robot, by)
+            self._database, self._tables.change, lambda db: self._records.load(db, map, version, robot, by)
         )
 
     def _map(self, map: str, version: int) -> OccupancyMap:
         from brain.slam.maps import made_map
 
-        form, image = self._read(lambda db: image_of(db, map, version))
+        form, image = self._tables.read(lambda db: image_of(db, map, version))
         return made_map(form, image, f"map {map}, version {version}")
 
     async def _ask(self, by: str, action: str, map: str, params: dict[str, Any]) -> None:
         if self._guard is None:
             self._guard = self._context.find(EffectGuard)
         await required_guard(self._guard, action).check_ours(by, action, map, params)
-
-    def _change(self, work: Callable[[sa.Connection], MapVersion]) -> MapVersion:
-        make_tables(self._database)
-        with reachable(self._database), self._database.begin() as db:
-            return work(db)
-
-    def _read(self, query: Callable[[sa.Connection], Any]) -> Any:
-        make_tables(self._database)
-        with reachable(self._database), reading(self._database).begin() as db:
-            return query(db)
 
 
 def _compared(last: tuple[MapForm, bytes], made: OccupancyMap) -> MapDifference | None:

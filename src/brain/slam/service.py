@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from brain.kit.database import OUTAGE, reachable, reading
+from brain.kit.database import OUTAGE, Tables
 from brain.kit.database_threads import for_reading, for_tasks, for_writing
 from brain.kit.outbox import EventShipping
 from brain.logs import Log
@@ -34,6 +34,7 @@ class SlamService:
         self.settings: SlamSettings = context.table(SlamSettings)
         self.clock = clock
         self._database = context.database
+        self._tables = Tables(context.database, make_tables)
         self.maps: MapService = MapService(context, clock)
         self._maps = MapRecords(clock)
         self._records = SlamRecords(self.settings, clock)
@@ -52,15 +53,15 @@ class SlamService:
                 self._maps.check_said(db, robot, map, map_sha256)
             return self._records.note(db, robot, map, pose)
 
-        return await for_writing(self._database, self._change, change)
+        return await for_writing(self._database, self._tables.change, change)
 
     async def places(self) -> list[RobotPlace]:
         """Every robot. Raises Unavailable."""
-        return await for_reading(self._database, self._read, list_places)
+        return await for_reading(self._database, self._tables.read, list_places)
 
     async def track(self, robot: str, limit: int) -> list[TrackPoint]:
         """The last places of a robot. Raises Unavailable."""
-        return await for_reading(self._database, self._read, lambda db: track(db, robot, limit))
+        return await for_reading(self._database, self._tables.read, lambda db: track(db, robot, limit))
 
     async def _watch(self) -> None:
         while True:
@@ -71,15 +72,5 @@ class SlamService:
             await asyncio.sleep(LOOK)
 
     def _look(self) -> None:
-        if self._read(self._records.is_due):
-            self._change(self._records.look)
-
-    def _change(self, work: Callable[[sa.Connection], Any]) -> Any:
-        make_tables(self._database)
-        with reachable(self._database), self._database.begin() as db:
-            return work(db)
-
-    def _read(self, query: Callable[[sa.Connection], Any]) -> Any:
-        make_tables(self._database)
-        with reachable(self._database), reading(self._database).begin() as db:
-            return query(db)
+        if self._tables.read(self._records.is_due):
+            self._tables.change(self._records.look)

@@ -20,6 +20,7 @@ from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
 from brain.errors import Unavailable
 from brain.locks import InterruptibleLock
 from brain.logs import Log
+from brain.stream.closed import Closed
 
 log: Log = Log("brain.threads")
 
@@ -56,7 +57,7 @@ class Call(Generic[T]):
         try:
             self._loop.call_soon_threadsafe(self._finish, outcome)
         except RuntimeError:
-            if outcome.error is None:
+            if outcome.error is None or isinstance(outcome.error, Closed):  # as at every end of a program
                 log.info("a call in a thread ended after its event loop")
             else:
                 fault = repr(outcome.error)

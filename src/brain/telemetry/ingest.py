@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from hashlib import sha256
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from starlette.responses import Response
@@ -22,6 +24,18 @@ PATIENCE = 5.0
 """Seconds in which a request is stored, or answered 503: exporters give up after 10, and need time to send it again."""
 
 
+LATE = 1_000
+"""Most requests that are known when they are sent again, after they were not stored in time."""
+
+
+class Taken(NamedTuple):
+    """What was stored of a request."""
+
+    items: int
+    refused: Counter[str]
+    """How many of them are no spans, by service."""
+
+
 class Ingest:
     """Takes requests of OTLP in."""
 
@@ -37,6 +51,7 @@ class Ingest:
         self._book = book
         self._most = most
         self._patience = patience
+        self._late: dict[bytes, asyncio.Task[Taken]] = {}  # requests that were answered before they were stored
 
     async def take(self, body: OtlpBody) -> Response:
         """Store what the request says, and answer it."""
@@ -46,7 +61,7 @@ class Ingest:
             answer = refusal(body.media_type, error)
             log.warning("a request of OTLP is refused", signal=body.signal, status=answer.status_code, error=str(error))
         else:
-            self.items[body.signal] += found.items.total()
+            self.items[body.signal] += found.items
             refused = found.refused.total()
             if refused:
                 self.refused += refused
@@ -56,15 +71,37 @@ class Ingest:
         self.answers[body.signal, answer.status_code] += 1
         return answer
 
-    async def _store(self, body: OtlpBody) -> Calls:
-        job = Job(lambda: body.read(self._most), _itself, len(body.data), self._book.apply)
+    async def _store(self, body: OtlpBody) -> Taken:
+        """What was stored of it. Sent again while it waits, or after it was stored too late to be answered, it is not
+        stored a second time: metrics and log records have no ids by which they would be known."""
+        storing = self._late.pop(_digest(body), None) if self._late else None
+        if storing is None or _failed(storing):
+            job = Job(lambda: body.read(self._most), _taken, len(body.data), self._book.apply)
+            storing = asyncio.create_task(self._committer.commit(job))
         try:
-            async with asyncio.timeout(self._patience):
-                return await self._committer.commit(job)
-        except TimeoutError:  # it stays in the queue: should it be stored, then what comes again is known
-            raise Unavailable(f"telemetry: not stored within {self._patience:g} s; send it again") from None
+            await asyncio.wait({storing}, timeout=self._patience)
+        finally:
+            if not storing.done():  # it stays in the queue, also when its sender is gone
+                self._keep_late(body, storing)
+        if storing.done():
+            return storing.result()
+        raise Unavailable(f"telemetry: not stored within {self._patience:g} s; send it again")
+
+    def _keep_late(self, body: OtlpBody, storing: asyncio.Task[Taken]) -> None:
+        storing.add_done_callback(_failed)  # so that nobody misses its error
+        self._late[_digest(body)] = storing
+        if len(self._late) > LATE:
+            del self._late[next(iter(self._late))]
 
 
-def _itself(db: sa.Connection, found: Calls, now: float) -> Calls:
-    """What was read is all that is asked for: it was counted with that of the other requests."""
-    return found
+def _digest(body: OtlpBody) -> bytes:
+    return sha256(f"{body.signal}\n{body.media_type}\n{body.encoding}\n".encode() + body.data).digest()
+
+
+def _failed(storing: asyncio.Task[Taken]) -> bool:
+    return storing.done() and (storing.cancelled() or storing.exception() is not None)
+
+
+def _taken(db: sa.Connection, found: Calls, now: float) -> Taken:
+    """All that is asked for: its calls were counted with those of the other requests."""
+    return Taken(found.items.total(), found.refused)

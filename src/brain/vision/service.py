@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from msgspec import Meta
 
 from brain.errors import InvalidInput, NotFound
-from brain.kit.database import OUTAGE, reachable, reading
+from brain.kit.database import OUTAGE, Tables
 from brain.kit.database_threads import for_reading, for_tasks, for_writing
 from brain.kit.outbox import EventShipping
 from brain.kit.protocols import EffectGuard, required_guard
@@ -61,6 +61,7 @@ class VisionService:
     def __init__(self, context: PluginContext, clock: Callable[[], float] = time.time) -> None:
         self.settings: VisionSettings = context.table(VisionSettings)
         self.database: sa.Engine = context.database
+        self._tables = Tables(context.database, make_tables)
         self.clock = clock
         self.models: Models = Models(self.settings, context.database, clock)
         self.changed: asyncio.Event = asyncio.Event()
@@ -92,19 +93,19 @@ class VisionService:
         """
         check_camera(camera, self.settings)
         await self._ask(by, ENABLE, camera.camera, {"source": camera.source, "detector": camera.detector})
-        await for_writing(self.database, self._change, lambda db: self._records.put(db, camera))
+        await for_writing(self.database, self._tables.change, lambda db: self._records.put(db, camera))
         self._forget(camera.camera)
         return next(state for state in await self.cameras() if state.camera.camera == camera.camera)
 
     async def remove(self, name: str, by: str) -> None:
         """Forget a camera, if the rules let `by` do so (`vision.remove`). Raises NotFound, and as `put`."""
         await self._ask(by, REMOVE, name, {})
-        await for_writing(self.database, self._change, lambda db: self._records.remove(db, name))
+        await for_writing(self.database, self._tables.change, lambda db: self._records.remove(db, name))
         self._forget(name)
 
     async def cameras(self) -> list[CameraState]:
         """Every camera. Raises Unavailable."""
-        return await for_reading(self.database, self._read, list_cameras)
+        return await for_reading(self.database, self._tables.read, list_cameras)
 
     async def approve(self, model: str, sha256: str | None, by: str) -> Model:
         """Let cameras use a model's file, if the rules let `by` say so (`vision.approve_model`)."""
@@ -148,7 +149,7 @@ class VisionService:
         with self._opening:
             live = self._live.get(name)
             if live is None:
-                camera: Camera = self._read(lambda db: find_camera(db, name))
+                camera: Camera = self._tables.read(lambda db: find_camera(db, name))
                 live = LiveCamera(camera, self.settings, self._detector(camera.detector), self._write, self.clock)
                 self._live[name] = live
             return live
@@ -157,7 +158,7 @@ class VisionService:
         """Nothing comes from a camera. Blocks. Raises Unavailable."""
         live = self._live.pop(name, None)
         summary = None if live is None else live.finish()
-        self._change(lambda db: self._records.down(db, name, reason, summary))
+        self._tables.change(lambda db: self._records.down(db, name, reason, summary))
 
     # evidence
 
@@ -169,12 +170,12 @@ class VisionService:
         def read(db: sa.Connection) -> list[Evidence]:
             return [Evidence(**row._mapping) for row in db.execute(query.limit(limit))]
 
-        return await for_reading(self.database, self._read, read)
+        return await for_reading(self.database, self._tables.read, read)
 
     async def jpeg(self, ref: str) -> bytes:
         """A blurred picture. Raises NotFound, also once it has expired, and Unavailable."""
         query = sa.select(EVIDENCE.c.jpeg).where(EVIDENCE.c.ref == ref, EVIDENCE.c.expires_at > self.clock())
-        found: bytes | None = await for_reading(self.database, self._read, lambda db: db.execute(query).scalar())
+        found: bytes | None = await for_reading(self.database, self._tables.read, lambda db: db.execute(query).scalar())
         if found is None:
             raise NotFound(f"no picture is kept as {ref[:100]!r}; it may have expired")
         return found
@@ -218,7 +219,7 @@ class VisionService:
         def change(db: sa.Connection) -> bool:
             return all(self._records.saw(db, camera, seen, evidence) for seen, evidence in waiting)
 
-        if not self._change(change):
+        if not self._tables.change(change):
             self._live.pop(camera.camera, None)
 
     def _forget(self, name: str) -> None:
@@ -237,25 +238,15 @@ class VisionService:
 
     def _look(self, expire: bool) -> None:
         """Announce what fell silent, leave what was set up again elsewhere, and delete what has expired."""
-        for name in self._read(self._records.silent):
+        for name in self._tables.read(self._records.silent):
             self.note_down(name, f"nothing came for {self.settings.silence:g} s")
         if self._live:
-            known = {state.camera.camera: state.camera for state in self._read(list_cameras)}
+            known = {state.camera.camera: state.camera for state in self._tables.read(list_cameras)}
             for name, live in list(self._live.items()):
                 if known.get(name) != live.camera:
                     self._live.pop(name, None)
         if expire:
-            self._change(self._records.expire)
-
-    def _change(self, work: Callable[[sa.Connection], Any]) -> Any:
-        make_tables(self.database)
-        with reachable(self.database), self.database.begin() as db:
-            return work(db)
-
-    def _read(self, query: Callable[[sa.Connection], Any]) -> Any:
-        make_tables(self.database)
-        with reachable(self.database), reading(self.database).begin() as db:
-            return query(db)
+            self._tables.change(self._records.expire)
 
 
 def _look_at(live: LiveCamera, image: bytes, at: float) -> list[Detection]:

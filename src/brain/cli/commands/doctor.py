@@ -74,6 +74,7 @@ def doctor(
 
 async def _examine(settings: Settings) -> list[Finding]:
     findings = [_settings(settings), _redaction(), *_plugins()]
+    findings += await _where_installed("tokens", settings, _tokens)
     missing = _missing_database(settings.stream)
     if missing is not None:
         return [*findings, missing, *await _where_installed("server", settings, _server)]
@@ -103,6 +104,16 @@ async def _where_installed(
 def _not_installed(part: str, error: MissingExtra) -> Finding:
     fault, _, remedy = str(error).partition("; run: ")
     return Finding(part, "note", f"not looked at: {fault}", f"if you want it: {remedy}")
+
+
+async def _tokens(settings: Settings) -> list[Finding]:
+    """One for each issuer whose keys stand in a file that cannot be read."""
+    from brain.access.settings import AccessSettings
+    from brain.access.token_issuers import faults_of_files
+
+    remedy = "none of its tokens counts: correct jwks in [[access.issuers]], or put the issuer's JWKS into the file"
+    faults = await asyncio.to_thread(faults_of_files, settings.table(AccessSettings).issuers)
+    return [Finding("tokens", "bad", fault, remedy) for fault in faults]
 
 
 def _redaction() -> Finding:
