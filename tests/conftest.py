@@ -60,8 +60,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the folders, and keep on one worker what shares a server or a browser (`--dist loadgroup`)."""
     items.sort(key=lambda item: (FOLDERS.index(item.path.parent.name), item.path))
     for item in items:
-        if item.path.parent.name == "browser":  # two browsers would fight for the processor
-            item.add_marker(pytest.mark.xdist_group("browser"))
+        if item.path.parent.name == "browser":  # by one browser its worker ends last; more are too many
+            half = "browser, a to k" if item.path.name < "test_l" else "browser, l to z"
+            item.add_marker(pytest.mark.xdist_group(half))
         elif _shares(item) and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
 

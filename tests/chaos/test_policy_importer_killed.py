@@ -29,7 +29,7 @@ KINDS = ((0.0, False), (3600.0, False), (-3600.0, True))
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize(("rules", "count", "longest"), sizes((400, 5, 0.5), (50_000, 200, 12.0)))
+@pytest.mark.parametrize(("rules", "count", "longest"), sizes((400, 3, 0.5), (50_000, 200, 12.0)))
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
 def test_every_process_sees_whole_sets_and_obeys(
     kind: str, rules: int, count: int, longest: float, tmp_path: Path, start_redis: StartRedis, capsys: Any

@@ -33,6 +33,7 @@ from support.log_lines import caught_logs
 from support.policy_worker import change_rules
 from support.processes import kill, spawn
 from support.redis_server import RedisServer
+from support.sizes import sizes
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 shared = pytest.mark.parametrize("url", ["sqlite", "redis"], indirect=True)
@@ -184,7 +185,8 @@ def test_a_process_pool_follows(engine: PolicyEngine, elsewhere: Callable[[str],
 
 @forks
 @shared
-def test_forks_while_rules_change_in_all_threads(engine: PolicyEngine, store: Store) -> None:
+@pytest.mark.parametrize("children", sizes(4, 50))
+def test_forks_while_rules_change_in_all_threads(children: int, engine: PolicyEngine, store: Store) -> None:
     """Whatever lock a thread of the parent holds, and however far it has come, each child ends with the whole set."""
     ended = threading.Event()
 
@@ -208,14 +210,14 @@ def test_forks_while_rules_change_in_all_threads(engine: PolicyEngine, store: St
         thread.start()
     try:
         with caught_logs() as lines:
-            for _ in range(10):
+            for _ in range(children):
                 assert in_child(settled) == "settled"
         assert not [line for line in lines if "did not wait any longer" in line["event"]]
     finally:
         ended.set()
         for thread in threads:
             thread.join()
-    until(lambda: sum(rule.id.startswith("child") for rule in engine.rules()) == 10)
+    until(lambda: sum(rule.id.startswith("child") for rule in engine.rules()) == children)
 
 
 @forks

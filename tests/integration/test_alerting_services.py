@@ -92,7 +92,7 @@ async def test_services_that_are_down_for_the_whole_run_lose_and_double_nothing(
     mode: str, tmp_path: Path, stand_ins: StandIns
 ) -> None:
     stand_ins.fail(mode, seconds=1)  # type: ignore[arg-type]
-    async with running(tmp_path, stand_ins, send_timeout=8.0) as alerting:
+    async with running(tmp_path, stand_ins, send_timeout=2.0) as alerting:  # what is under way is held for 2.5 s
         ids = [(await alerting.threats.create_threat("scan", f"203.0.113.{n}", "HIGH")).id for n in range(12)]
         await until(lambda: sum(bool(shown.notifications) for shown in alerting.service.alerts()) == 12)
         for id in ids[:6]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Mapping
 from multiprocessing.process import BaseProcess
@@ -84,17 +85,31 @@ def ticket_numbers(folder: Path) -> list[str]:
     return [mirror["key"] for one in incidents for mirror in one["mirrors"] if mirror["key"]]
 
 
-def test_it_prints_a_table_and_leaves_the_current_folder_and_the_stream_of_the_settings_alone(tmp_path: Path) -> None:
+def test_without_seconds_it_serves_until_it_is_interrupted_and_leaves_the_folder_and_the_settings_alone(
+    tmp_path: Path,
+) -> None:
     real, temporary = tmp_path / "real", tmp_path / "temporary"
     for folder in (real, temporary):
         folder.mkdir()
     (real / "brain.toml").write_text('stream = "sqlite:///brain.db"\n[audit]\nkey_file = "real.key"\n')
+    port, out, err = free_port(), tmp_path / "out", tmp_path / "err"
     environment = {"BRAIN_DATABASE": "sqlite:///real.db", "TMPDIR": str(temporary)}
-    ended = brain("demo", "--seconds", "1", folder=real, environment=environment)
-    assert ended.returncode == 0, ended.stderr
-    for name in (*CORE_TYPES, "MTTM"):
-        assert name in ended.stdout
-    assert "http://127.0.0.1:" in ended.stderr
+    demo = start(real, ("demo", "--port", str(port)), out, err, environment)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}/api", trust_env=False) as client:
+            wait_until(lambda: _has_mitigated(client, demo), every=0.2)
+        assert demo.pid is not None
+        os.kill(demo.pid, signal.SIGINT)
+        demo.join(60)
+    finally:
+        kill(demo)
+    said = err.read_text()
+    assert demo.exitcode in (0, 1), said  # 1 when it was interrupted before all was seen
+    assert "Traceback" not in said
+    assert f"http://127.0.0.1:{port}" in said
+    table = dict(re.findall(r"│ (\S.*?) +│ +(\S.*?) +│", out.read_text()))
+    assert {*CORE_TYPES, "MTTM (mean time to mitigate)"} <= table.keys()
+    assert int(table["threat.mitigated"]) >= 1
     assert [path.name for path in real.iterdir()] == ["brain.toml"]
     assert list(temporary.iterdir()) == []
 
@@ -134,22 +149,6 @@ def test_a_long_demo_slows_down() -> None:
     for now[0] in (0.0, 600.0, 1200.0, 86_400.0):
         slowness[now[0]] = pace.slowness
     assert slowness == {0.0: 1.0, 600.0: 1.0, 1200.0: 2.0, 86_400.0: 10.0}
-
-
-def test_without_seconds_it_serves_until_it_is_interrupted(tmp_path: Path) -> None:
-    port, out, err = free_port(), tmp_path / "out", tmp_path / "err"
-    demo = start(tmp_path, ("demo", "--port", str(port), "--json"), out, err, {})
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}/api", trust_env=False) as client:
-            wait_until(lambda: _has_mitigated(client, demo), every=0.2)
-        assert demo.pid is not None
-        os.kill(demo.pid, signal.SIGINT)
-        demo.join(60)
-    finally:
-        kill(demo)
-    assert demo.exitcode in (0, 1), err.read_text()  # 1 when it was interrupted before all was seen
-    assert json.loads(out.read_text())["events"]["threat.mitigated"] >= 1
-    assert "Traceback" not in err.read_text()
 
 
 def _has_mitigated(client: httpx.Client, demo: BaseProcess) -> bool:
