@@ -43,7 +43,7 @@ def measure(folder: Path, events: int, batch: int) -> list[float]:
         try:
             for done in range(batch, events + 1, batch):
                 asyncio.run(publish(url, batch))
-                wait_until_read(url.removeprefix("sqlite:///"), server, folder / "log")
+                wait_until_read(url, [server], folder / "log")
                 found.append(_resident(server.pid))
                 print(f"{done:>10,} decisions  {found[-1]:7.1f} MB", flush=True)
         finally:

@@ -1,0 +1,164 @@
+"""Projections at one place go on together: one read and one transaction; a fault of one is nobody else's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from brain import Event, EventStream
+from brain.kit.database import create_tables, open_database
+from brain.kit.positions import POSITIONS
+from brain.kit.projection import Item, Projection
+from support.projecting import projection_on
+from support.waiting import until
+
+METADATA = sa.MetaData()
+APPLIED = sa.Table(
+    "test_applied",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("name", sa.Text),
+    sa.Column("n", sa.Integer),
+)
+NAMES = ("one", "three", "two")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
+    if request.param == "sqlite":
+        engine = open_database(f"sqlite:///{tmp_path / 'consumers.db'}")
+    else:
+        engine = open_database(request.getfixturevalue("postgres").url)
+    create_tables(engine, METADATA)
+    yield engine
+    engine.dispose()
+
+
+def make(number: int, event_type: str = "test.happened") -> Event:
+    return Event(type=event_type, source="test_service", payload={"n": number})
+
+
+class Writing:
+    """Writes what it is given under a name; an event of the type `bad` fails."""
+
+    def __init__(self, name: str, bad: str = "") -> None:
+        self.name = name
+        self.bad = bad
+
+    def __call__(self, db: sa.Connection, items: Sequence[Item]) -> None:
+        events = [item.event for item in items if item.event is not None]
+        rows = [{"name": self.name, "n": event.payload["n"]} for event in events]
+        db.execute(APPLIED.insert(), rows)
+        if any(event.type == self.bad for event in events):
+            raise ValueError("not this one")
+
+
+class Running:
+    """Projections that run inside the block."""
+
+    def __init__(self, *projections: Projection) -> None:
+        self.projections = projections
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Running:
+        self._tasks = [asyncio.create_task(one.run()) for one in self.projections]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+        assert all(task.cancelled() for task in self._tasks)
+
+
+def written(engine: sa.Engine) -> dict[str, list[int]]:
+    with engine.begin() as db:
+        rows = db.execute(sa.select(APPLIED.c.name, APPLIED.c.n).order_by(APPLIED.c.number)).all()
+    return {name: [n for who, n in rows if who == name] for name in NAMES}
+
+
+async def test_one_reads_for_all_and_on_sqlite_they_commit_together(
+    stream: EventStream, database: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(60):
+        receipt = stream.publish(make(number))
+    await receipt
+    read: Counter[str] = Counter()
+    real = stream.backend.read_common
+
+    def counting(after: str, limit: int) -> object:
+        read[after] += 1
+        return real(after, limit)
+
+    monkeypatch.setattr(stream.backend, "read_common", counting)
+    commits: list[str] = []
+    sa.event.listen(database, "commit", lambda connection: commits.append(""))
+    projections = [projection_on(stream, database, name, Writing(name), batch=20) for name in NAMES]
+    async with Running(*projections):
+        await until(lambda: all(one.applied == 60 for one in projections))
+        for number in range(60, 63):
+            await stream.publish(make(number))
+            await until(lambda count=number: all(one.applied > count for one in projections))  # type: ignore[misc]
+    assert written(database) == {key: list(range(63)) for key in NAMES}
+    pages = [after for after, times in read.items() if times == 1]
+    assert len(pages) >= 3  # of the backlog: each is read once, not three times
+    with database.begin() as db:
+        assert len(set(db.execute(sa.select(POSITIONS.c.position, POSITIONS.c.applied)).all())) == 1
+
+
+async def test_a_fault_of_one_rolls_nobody_else_back(stream: EventStream, database: sa.Engine) -> None:
+    for number in range(12):
+        receipt = stream.publish(make(number, "test.bad" if number == 5 else "test.happened"))
+    await receipt
+    projections = [
+        projection_on(stream, database, name, Writing(name, "test.bad" if name == "two" else ""), batch=12)
+        for name in NAMES
+    ]
+    async with Running(*projections):
+        await until(lambda: all(one.applied == 12 for one in projections[:2]))
+        await until(lambda: projections[2].dead == 1 and projections[2].applied == 11)
+    everything = list(range(12))
+    assert written(database) == {"one": everything, "three": everything, "two": everything[:5] + everything[6:]}
+
+
+async def test_who_comes_later_catches_up_and_nobody_waits_for_who_left(
+    stream: EventStream, database: sa.Engine
+) -> None:
+    first, second, third = (projection_on(stream, database, name, Writing(name), batch=5) for name in NAMES)
+    await stream.publish(make(0))
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(Running(first))
+        await until(lambda: first.applied == 1)
+        async with Running(second):
+            for number in range(1, 30):
+                receipt = stream.publish(make(number))
+            await receipt
+            await until(lambda: first.applied == second.applied == 30)
+        await stream.publish(make(30))  # the second one is cancelled
+        await until(lambda: first.applied == 31)
+        await stack.enter_async_context(Running(third))
+        await until(lambda: third.applied == 31)
+    assert written(database) == {"one": list(range(31)), "three": list(range(30)), "two": list(range(31))}
+
+
+async def test_what_was_redriven_for_one_is_read_by_that_one_alone(stream: EventStream, database: sa.Engine) -> None:
+    writing = Writing("two", "test.bad")
+    projections = [
+        *(projection_on(stream, database, name, Writing(name)) for name in NAMES[:2]),
+        projection_on(stream, database, "two", writing),
+    ]
+    async with Running(*projections):
+        await stream.publish(make(0, "test.bad"))
+        await until(lambda: projections[2].dead == 1)
+        writing.bad = ""
+        await stream.call(stream.backend.redrive, "two")
+        await until(lambda: projections[2].applied == 1)
+        await stream.publish(make(1))
+        await until(lambda: all(one.applied == 2 for one in projections))
+    assert written(database) == {key: [0, 1] for key in NAMES}
