@@ -227,6 +227,22 @@ async def test_a_goal_whose_link_goes_down_is_cancelled_first_when_it_is_up_agai
         assert server.cancelled == [lost.goal_id, late.goal_id]
 
 
+async def test_so_many_goals_may_go_on_and_a_large_result_is_not_kept() -> None:
+    server = RosbridgeServer()
+    await server.start()
+    async with linked(server=server, more=ASKED) as here:
+        gate = here.bridge.action(DOCK)
+        sent = [await gate.send("driver-1", GOAL) for _ in range(100)]
+        with pytest.raises(Unavailable, match="100 goals go on"):
+            await gate.send("driver-1", GOAL)
+        await until(lambda: sent[0].goal_id in server.goals)
+        await server.finish(sent[0].goal_id, 4, {"error_msg": "x" * 70_000})
+        await until(lambda: statuses(here)[-1] == "succeeded")
+        (over,) = [one for one in gate.goals() if one.seconds is not None]
+        assert (over.answer, over.reason) == ({}, "its result of 70,016 bytes is not kept")
+    assert sorted(server.cancelled) == sorted(one.goal_id for one in sent[1:])  # at the end of the bridge
+
+
 # Zenoh
 
 

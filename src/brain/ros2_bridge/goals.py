@@ -28,6 +28,10 @@ SEND_GOAL: Final = "ros2.send_goal"
 """The action that rules decide on for goals; the resource is the robot's name."""
 _KEPT = 100
 """Goals that are over and still listed, of one action."""
+_MOST_GOING = 100
+"""Goals of one action that may go on at a time."""
+_LARGEST = 1 << 16
+"""Bytes of a result that is kept."""
 _AGAIN = 0.5
 """Seconds after which a cancellation that had no effect is sent again."""
 
@@ -104,10 +108,15 @@ class GoalGate(CallGate):
         made.task = asyncio.create_task(self._follow(made))
         return self._state(made)
 
-    async def cancel(self, goal_id: str, reason: str) -> GoalState:
-        """Have the robot give a goal up; nobody is asked. Raises NotFound, and Unavailable when it cannot be told.
+    async def _admitted(self, agent: str, request: Mapping[str, Any]) -> str | None:
+        if len(self._going) >= _MOST_GOING:
+            raise Refused("rate", Unavailable(f"{self.name}: {_MOST_GOING} goals go on; wait until one ends"))
+        return await super()._admitted(agent, request)
 
-        It is told again until the goal ends. A goal that is over stays as it is.
+    async def cancel(self, goal_id: str, reason: str) -> GoalState:
+        """Have the robot give a goal up; nobody is asked. Raises NotFound, and Unavailable when that cannot be sent.
+
+        It is sent again until the goal ends. A goal that is over stays as it is.
         """
         goal = self._going.get(goal_id)
         if goal is None:
@@ -130,8 +139,7 @@ class GoalGate(CallGate):
 
     async def link_up(self) -> None:
         """The link is there: goals that were lost with it are cancelled before anything else."""
-        for goal in list(self._going.values()):
-            await self._try_to_cancel(goal, "link_up")
+        await asyncio.gather(*(self._try_to_cancel(goal, "link_up") for goal in list(self._going.values())))
         self.up = True
 
     def link_down(self) -> None:
@@ -167,9 +175,8 @@ class GoalGate(CallGate):
 
     async def close(self) -> None:
         """Cancel what goes on, and follow it no further."""
-        for goal in list(self._going.values()):
-            if self.up:
-                await self._try_to_cancel(goal, "shutdown")
+        if self.up:
+            await asyncio.gather(*(self._try_to_cancel(goal, "shutdown") for goal in list(self._going.values())))
         tasks = [goal.task for goal in self._going.values() if goal.task is not None]
         for task in tasks:
             task.cancel()
@@ -196,8 +203,10 @@ class GoalGate(CallGate):
             goal.status, goal.reason = "lost", str(error)
             self._tell(goal)  # it is cancelled when the link is up again
         else:
-            goal.answer = dict(found.values)
-            self._end(goal, found.status, found.words or goal.reason)
+            size = len(msgspec.json.encode(found.values))
+            words = "" if size <= _LARGEST else f"its result of {size:,} bytes is not kept"
+            goal.answer = {} if words else dict(found.values)
+            self._end(goal, found.status, found.words or words or goal.reason)
 
     async def _try_to_cancel(self, goal: _Goal, reason: str) -> None:
         """Cancel it; one that was lost with its link is over then, since nobody will tell how it ended."""

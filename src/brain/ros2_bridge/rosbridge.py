@@ -112,7 +112,7 @@ class RosbridgeLink(Link):
         accepted: Callable[[], None],
         seconds: float,
     ) -> GoalEnd:
-        """Send a goal, and wait so long for its end; it is not told when one is accepted. Raises as `call`."""
+        """Send a goal, and wait so long for its end; it never says that one is accepted. Raises as `call`."""
         asked = {"op": "send_action_goal", "id": goal_id, "action": action, "action_type": type, "args": goal}
         said = await self._answer_to(asked | {"feedback": False}, goal_id, seconds)
         if not said.get("result"):

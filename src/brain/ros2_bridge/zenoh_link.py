@@ -170,7 +170,7 @@ class ZenohLink(Link):
         asking = partial(
             session.get,
             f"{self.settings.domain_id}/{service.strip('/')}/{dds_name(type)}/*",  # whatever its hash: Humble has none
-            # Not indirect: then that all have answered may be told before what they answered.
+            # Not indirect: else it may be said that all have answered before what they answered.
             zenoh.handlers.Callback(came, partial(loop.call_soon_threadsafe, ended, None), indirect=False),
             payload=data,
             attachment=self._attachment(),
