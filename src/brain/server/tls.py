@@ -114,11 +114,11 @@ def verified_chain(ssl_object: Any) -> list[bytes]:
 def with_peer(app: ASGIApp, peer: Peer) -> ASGIApp:
     """The application for the requests of one connection."""
 
-    async def told(scope: Scope, receive: Receive, send: Send) -> None:
+    async def known(scope: Scope, receive: Receive, send: Send) -> None:
         scope[PEER] = peer
         await app(scope, receive, send)
 
-    return told
+    return known
 
 
 def _context(*, asks: bool) -> ssl.SSLContext:
