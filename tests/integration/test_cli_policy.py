@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import pytest
 
 from brain import EventStream
+from brain.approvals.links import Links
 from brain.policy import PolicyEngine
 from brain.policy.approvals import Approvals
 from brain.store import open_store
@@ -263,6 +264,31 @@ def test_approvals(brain: Command, tmp_path: Path) -> None:
         "policy.approval_granted",
         "policy.approval_refused",
     ]
+    store.close()
+
+
+def test_a_link_is_made_for_a_person_of_the_settings(brain: Command, tmp_path: Path) -> None:
+    (tmp_path / "brain.toml").write_text('[access]\nurls = ["https://b.example.org"]\n[approvals.people.ada]\n')
+    store = open_store(f"sqlite:///{tmp_path / 'brain.db'}")
+    with PolicyEngine(store=store) as engine:
+        context = {"agent_id": "ada", "action": "pay"}
+        own = engine.approvals.request(engine.evaluate(context), context).id
+        other = {**context, "agent_id": "a1"}
+        asked = engine.approvals.request(engine.evaluate(other), other).id
+        made = brain("approvals", "link", asked, "--for", "ada", "--json").json
+        assert made["url"].startswith("https://b.example.org/open/approvals/brl_")
+        link = Links(store).read(made["url"].rpartition("/")[2])
+        assert link is not None
+        assert (link.approval_id, link.name) == (asked, "ada")
+        (event,) = events(tmp_path, "approval.link_made")
+        assert (event["via"], "brl_" in str(event)) == ("command", False)
+        for name, approval, why in (
+            ("bob", asked, "'bob' is not in [approvals.people]"),
+            ("ada", own, "ada asked for it, and so cannot grant it"),
+            ("ada", "apr_nothing", "there is no approval"),
+        ):
+            refused = brain("approvals", "link", approval, "--for", name)
+            assert (refused.code, why in refused.err, refused.out) == (2, True, ""), refused.err
     store.close()
 
 

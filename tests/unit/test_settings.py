@@ -141,7 +141,7 @@ def test_every_unknown_variable_is_listed_along_with_the_other_faults(monkeypatc
     with pytest.raises(InvalidInput) as caught:
         load_settings()
     assert [fault.split()[0] for fault in caught.value.faults] == ["port", "BRAIN_ZZZZ"]
-    assert "BRAIN_API_KEY, BRAIN_AUDIT" in caught.value.faults[1]
+    assert "BRAIN_API_KEY, BRAIN_APPROVALS, BRAIN_AUDIT" in caught.value.faults[1]
 
 
 def test_a_variable_that_a_secret_is_read_from_is_known(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

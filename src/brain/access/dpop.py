@@ -106,7 +106,7 @@ def _verified(text: str) -> tuple[str, Mapping[str, Any]]:
     if not isinstance(public, dict) or public.get("kty") not in ("EC", "RSA", "OKP") or _PRIVATE & public.keys():
         raise ProofFault(f"{WHAT} has no public key in jwk, or has a private one")
     registry = JWSRegistry(algorithms=[algorithm])
-    registry.max_header_length = LONGEST  # an RSA key in it is longer than what joserfc takes unless told
+    registry.max_header_length = LONGEST  # an RSA key is longer than the 512 bytes that joserfc takes
     try:
         key = import_key(public)
         return key.thumbprint(), dict(jwt.decode(text, key, registry=registry).claims)
