@@ -101,7 +101,6 @@ def _alerts(folder: Path, rows: int) -> Calls:
     service = AlertService(engine, configuration(AlertingSettings()), lambda: START + rows)
     service.alerts()
     with sqlite3.connect(folder / "consumers.db") as db:
-        firing = [n for n in range(rows) if n % 1000 == 0]
         _insert(db, "soc_alerts", (_alert_row(number) for number in range(rows)))
         _insert(db, "soc_groups", ({"id": f"g{n}", "route": "r", "labels": "{}", "inhibited": 0} for n in range(rows)))
         _insert(db, "soc_members", ({"alert_id": f"alr_{n:016x}", "group_id": f"g{n}"} for n in range(rows)))
@@ -118,7 +117,7 @@ def _alerts(folder: Path, rows: int) -> Calls:
         "firing": lambda: service.alerts("firing"),
         "resolved": lambda: service.alerts("resolved"),
         "resolved, far down": lambda: service.alerts("resolved", before=f"alr_{rows // 2 + 1:016x}"),
-        f"one of {len(firing):,} that fire": lambda: service.alert(f"alr_{0:016x}"),
+        "one that fires": lambda: service.alert(f"alr_{0:016x}"),
     }
 
 

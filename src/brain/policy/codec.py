@@ -2,12 +2,13 @@
 
 A document that this version has written ends with a seal: the number of its format and a checksum. Its rule was checked
 when it was made, so reading it makes no check twice. What has no such seal, from an earlier version or another hand, is
-checked whole.
+checked whole. What a rule leaves as it is by default is not written: most of a document would be that.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import MISSING, fields
 from typing import Any
 from zlib import crc32
 
@@ -26,21 +27,25 @@ MARKER = "/measures-apart"
 
 They would read rules that one of them has stored, but not the measures, which are no longer among these."""
 
-_FORMAT = b"1"
+_FORMAT = b"2"
 """Raise it whenever Rule begins to refuse what it took before: then what is stored is checked once more."""
+_TRUSTED = (b"\n1", b"\n2")
+"""How seals of formats begin whose rules were checked as they would be now. Format 1 wrote defaults too."""
 _SEAL = len(b"\n1:00000000")
 _ANY_SEAL = re.compile(rb"\n\d+:[0-9a-f]{8}\Z")
 
 _encode = msgspec.json.Encoder().encode
-
+_defaults = {field.name: field.default for field in fields(Rule) if field.default not in (MISSING, NO_MEMBERS)}
+_defaults |= {"tags": NO_MEMBERS}  # and not the conditions: that there are none is said
 
 _StoredCondition: Any = struct_of(Condition, "StoredCondition")
-StoredRule: Any = struct_of(Rule, "StoredRule", conditions=list[_StoredCondition])
+StoredRule: Any = struct_of(Rule, "StoredRule", defaults=_defaults, conditions=list[_StoredCondition])
 """A rule as a sealed document holds it."""
 
 _decode = msgspec.json.Decoder(StoredRule).decode
 _new = object.__new__
 _condition_slots = [(name, getattr(Condition, name).__set__) for name in Condition.__dataclass_fields__]
+_names = tuple(Rule.__dataclass_fields__)
 _rule_slots = [(name, getattr(Rule, name).__set__) for name in Rule.__dataclass_fields__]
 
 
@@ -52,7 +57,7 @@ def sealed(data: bytes) -> bytes:
 def unsealed(data: bytes) -> tuple[bytes, bool]:
     """The document's text, and whether its seal says that this version has written it so."""
     text, seal = data[:-_SEAL], data[-_SEAL:]
-    if seal[:1] == b"\n" and seal == b"\n%b:%08x" % (_FORMAT, crc32(text)):
+    if seal[:2] in _TRUSTED and seal[2:] == b":%08x" % crc32(text):
         return text, True
     return _ANY_SEAL.sub(b"", data), False
 
@@ -69,7 +74,13 @@ def is_rule(key: str) -> bool:
 
 def encoded(rule: Rule) -> bytes:
     """The rule's document."""
-    return sealed(_encode(rule))
+    return sealed(_encode(shortened(rule)))
+
+
+def shortened(rule: Rule) -> dict[str, Any]:
+    """What is written of a rule: its fields without those that are as they are by default."""
+    found = ((name, getattr(rule, name)) for name in _names)
+    return {name: value for name, value in found if name not in _defaults or value != _defaults[name]}
 
 
 def decoded(key: str, data: bytes) -> Rule:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from brain.errors import InvalidInput, NotFound
-from brain.policy.codec import StoredRule, sealed, trusted_rule, unsealed
+from brain.policy.codec import StoredRule, sealed, shortened, trusted_rule, unsealed
 from brain.policy.models import Rule
 from brain.policy.structs import struct_of
 from brain.store import Document, DocumentChange, Store
@@ -70,7 +70,7 @@ class History:
         """
         newest = self._store.scan(self._collection, limit=1, newest_first=True)
         number = int(newest[0].key) + 1 if newest else 1
-        made = [_StoredChange(old, new) for old, new in changes]
+        made = msgspec.Raw(_written(changes))
         data = sealed(msgspec.json.encode(_StoredVersion(number, self._clock(), by, note, made)))
         entry = [DocumentChange(self._collection, _key(number), data, expected=0)]
         if number > KEPT:
@@ -101,6 +101,17 @@ class History:
                 if old is not None:
                     rules[old.id] = old
         return rules
+
+
+def _written(changes: Sequence[Change]) -> bytearray:
+    """The changes as a JSON array, written one by one: there may be 100,000, each several times as large in memory."""
+    encode = msgspec.json.Encoder().encode_into
+    text = bytearray(b"[")
+    for old, new in changes:
+        encode({"old": old and shortened(old), "new": new and shortened(new)}, text, -1)
+        text += b","
+    text[max(1, len(text) - 1) :] = b"]"
+    return text
 
 
 def _key(number: int) -> str:

@@ -5,7 +5,7 @@ So a field is declared once, with its type and meaning, however many forms of it
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, NotRequired, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -18,13 +18,14 @@ def struct_of(
     only: Collection[str] = (),
     lenient: bool = False,
     required: Collection[str] = (),
+    defaults: Mapping[str, Any] = {},
     **types: Any,
 ) -> Any:
     """A Struct with the fields of `shape` (a TypedDict, dataclass or Struct), in their order; all must be given.
 
     A key that is NotRequired defaults to UNSET, which is left out when it is written. With `lenient`, for reading what
     others may have written, each field that is not among `required` may be missing or null, and is None then.
-    `only` keeps to some fields; `types` replaces the type of some.
+    `only` keeps to some fields; `types` replaces the type of some; those with `defaults` may be missing.
     """
     fields: list[Any] = []
     for field, hint in get_type_hints(shape, include_extras=True).items():
@@ -35,6 +36,8 @@ def struct_of(
             fields.append((field, kind | None if kind is not Any else Any, None))
         elif get_origin(hint) is NotRequired:
             fields.append((field, kind | msgspec.UnsetType, msgspec.UNSET))
+        elif field in defaults:
+            fields.append((field, kind, defaults[field]))
         else:
             fields.append((field, kind))
     return msgspec.defstruct(name, fields, gc=False, kw_only=lenient)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,22 @@ from brain.store import (
 )
 from brain.store.rules import Planned, SingleChanges, by_collection, check_key, new_token, planned
 
+_LARGE = 65_536
+"""Bytes from which on a document is packed, such as the version of 100,000 rules; that is seldom read."""
+
+
+class _Packed(bytes):
+    """A document's data, compressed."""
+
+
+def _packed(data: bytes) -> bytes:
+    return _Packed(zlib.compress(data, 1)) if len(data) >= _LARGE else bytes(data)
+
+
+def _unpacked(document: Document) -> Document:
+    data = document.data
+    return document._replace(data=zlib.decompress(data)) if type(data) is _Packed else document
+
 
 class _Collection:
     def __init__(self, followed: bool) -> None:
@@ -37,7 +54,7 @@ class _Collection:
         for key, version, data in plan.puts:
             if key not in self.documents:
                 insort(self.keys, key)
-            self.documents[key] = Document(key, version, bytes(data))
+            self.documents[key] = Document(key, version, _packed(data))
         for key in plan.deletes:
             del self.documents[key]
             del self.keys[bisect_left(self.keys, key)]
@@ -61,11 +78,11 @@ class _Collection:
             if changed is None:
                 return Reading(self.mark, True, True, self._ordered(), marks=marks)
             keys.update(dict.fromkeys(changed))
-        documents = [self.documents[key] for key in keys if key in self.documents]
+        documents = [_unpacked(self.documents[key]) for key in keys if key in self.documents]
         return Reading(self.mark, True, False, documents, [key for key in keys if key not in self.documents], marks)
 
     def _ordered(self) -> Sequence[Document]:
-        return [self.documents[key] for key in self.keys]
+        return [_unpacked(self.documents[key]) for key in self.keys]
 
 
 class MemoryStore(SingleChanges):
@@ -80,7 +97,8 @@ class MemoryStore(SingleChanges):
         """As Store says."""
         check_key(collection, key)
         with self._lock:
-            return self._collection(collection).documents.get(key)
+            found = self._collection(collection).documents.get(key)
+        return None if found is None else _unpacked(found)
 
     def write(self, changes: Sequence[DocumentChange], joins: Mapping[str, Sequence[Mark]] = {}) -> Written:
         """As Store says."""
@@ -110,7 +128,7 @@ class MemoryStore(SingleChanges):
             first = bisect_left(of.keys, start)
             places = range(first, len(of.keys))
             chosen = islice(reversed(places) if newest_first else places, limit)
-            return [of.documents[of.keys[place]] for place in chosen]
+            return [_unpacked(of.documents[of.keys[place]]) for place in chosen]
 
     def mark(self, collection: str) -> Mark:
         """As Store says."""

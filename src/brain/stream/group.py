@@ -21,7 +21,7 @@ from brain.charter import Event, Pattern
 from brain.errors import EnvelopeError, InvalidInput, Unavailable
 from brain.locks import InterruptibleLock
 from brain.logs import Log
-from brain.stream.backends import Fenced, Held, NoGroup
+from brain.stream.backends import Entry, Fenced, Held, NoGroup
 from brain.stream.closed import Closed
 from brain.stream.matching import EventFilter, type_filter
 from brain.stream.member import Member
@@ -140,6 +140,9 @@ class GroupSession:
         self._in_flight = 0
         self._room = asyncio.Event()
         self._taken_over: deque[Delivery] = deque()
+        self._fetching = InterruptibleLock()  # one at a time, so that events come in order
+        self._early: deque[Sequence[Entry]] = deque()
+        self._wants_early = 0
         self._listening = group.stream.changes.listen()
         self._matches = group.pattern.matches
         self._done: list[str] = []
@@ -218,7 +221,6 @@ class GroupSession:
 
     async def next_deliveries(self, limit: int) -> list[Delivery]:
         """Wait for events to handle: what was taken over first, else at most `limit` new ones."""
-        backend, group = self._stream.backend, self._group
         while True:
             while self._in_flight >= self._max_in_flight and not (self._lease is not None and self._lease.done()):
                 self._room.clear()
@@ -229,12 +231,38 @@ class GroupSession:
                 found = list(self._taken_over)
                 self._taken_over.clear()
             else:
-                entries = await self._stream.call(backend.fetch, group.name, self._member.name, limit, group.wanted)
+                entries = self._early.popleft() if self._early else await self._stream.call(self._fetch, limit)
                 found = [Delivery(position, data) for position, data in entries]
             if found:
                 self._in_flight += len(found)
                 return found
+            self._wants_early = limit
             await self._stream.wait_for_change(self._changed)
+
+    def _fetch(self, limit: int) -> Sequence[Entry]:
+        """What was fetched early, else what the backend has."""
+        with self._fetching:
+            self._wants_early = 0
+            if self._early:
+                return self._early.popleft()
+            return self._stream.backend.fetch(self._group.name, self._member.name, limit, self._group.wanted)
+
+    def fetch_early(self) -> None:
+        """In the thread that has just stored events: fetch for a session that waits for them, and so spare it the way
+        to another thread and back. What goes wrong is met again, and told, by the session's own fetch.
+        """
+        if not self._wants_early or not self._fetching.acquire(blocking=False):
+            return
+        try:
+            if limit := self._wants_early:
+                self._wants_early = 0
+                with suppress(Fenced, NoGroup, Unavailable):
+                    group = self._group
+                    found = self._stream.backend.fetch(group.name, self._member.name, limit, group.wanted)
+                    if found:
+                        self._early.append(found)
+        finally:
+            self._fetching.release()
 
     def decode(self, delivery: Delivery) -> Event | None:
         """The event of the delivery; None when there is nothing to handle: then `pass_over` it."""

@@ -191,11 +191,20 @@ class EventStream(OutboxStream):
             self._append = self._append_directly
         else:
             journal = Journal(root / os.urandom(8).hex(), power=self.options.power, owner=self.options.place)
-            self._shipper = Shipper(backend, root, journal, self.changes.notify, self.outage, self._look)
+            self._shipper = Shipper(backend, root, journal, self._stored, self.outage, self._look)
             if self.options.shared:
                 self._shipper.only_of = self.options.place
             self._journal, self._append = journal, journal.append
         self._backend = backend
+
+    def _stored(self) -> None:
+        """Called in the thread that has just stored events: those who wait for some in this process come first."""
+        try:
+            for session in tuple(self.sessions):
+                session.fetch_early()
+        finally:
+            self.changes.notify()
+            self._backend.tell_others()
 
     def start(self) -> None:
         """Begin to store what is journalled."""
@@ -368,7 +377,7 @@ class EventStream(OutboxStream):
             self._outboxes.pop(id(store), None)
 
         is_open = self._is_open()
-        outbox = EventOutbox(store, self._backend, self.outage, lambda: self.changes.notify(), self._is_open)
+        outbox = EventOutbox(store, self._backend, self.outage, self._stored, self._is_open)
         if is_open and not getattr(store, "is_closed", False):
             follow_closing(outbox, ended)
             outbox.start()

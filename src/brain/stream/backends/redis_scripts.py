@@ -199,10 +199,11 @@ else
 end
 return {1, ARGV[4]}
 """,
-    # KEYS events members attempts, ARGV group consumer position...
+    # KEYS events members attempts, ARGV group consumer positions (with a space between two)
     "ack": _MEMBER
     + """
-local positions = {unpack(ARGV, 3)}
+local positions = {}
+for position in string.gmatch(ARGV[3], '%S+') do positions[#positions + 1] = position end
 if #positions == 0 then return 0 end
 if redis.call('EXISTS', KEYS[3]) == 1 then redis.call('HDEL', KEYS[3], unpack(positions)) end
 return redis.call('XACK', KEYS[1], ARGV[1], unpack(positions))

@@ -152,7 +152,7 @@ class SQLiteBackend:
             if last and (now := time.time()) - self._timed >= 1:
                 db.execute("INSERT OR REPLACE INTO event_times VALUES (?, ?)", (last, now))
                 self._timed = now
-        self._ring(last)
+        self._last = max(self._last, last)
         return [str(position) for position in range(last - len(records) + 1, last + 1)]
 
     def _insert(self, db: sqlite3.Connection, records: Sequence[bytes]) -> int:
@@ -162,6 +162,10 @@ class SQLiteBackend:
             statement = "INSERT INTO events (data) VALUES " + ",".join(["(?)"] * len(rows))
             last = db.execute(statement, rows).lastrowid or 0
         return last
+
+    def tell_others(self) -> None:
+        """As Backend says."""
+        touch(self._log_file)
 
     def mark(self, producer: str) -> str:
         """As Backend says."""
@@ -444,7 +448,8 @@ class SQLiteBackend:
             rows = [(letter.data, group) for letter in letters]
             db.executemany("INSERT INTO events (data, only_group) VALUES (?, ?)", rows)
             last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-        self._ring(last[0] if last else 0)
+        self._last = max(self._last, last[0] if last else 0)
+        self.tell_others()
         return len(letters)
 
     def discard(self, group: str, positions: Sequence[str] | None = None) -> int:
@@ -566,11 +571,6 @@ class SQLiteBackend:
                 yield db
         except sqlite3.Error as error:
             raise Unavailable(f"stream: {explained(self.path, error)}") from error
-
-    def _ring(self, last: int) -> None:
-        """Wake who waits for events after the last one, in this and other processes."""
-        self._last = max(self._last, last)
-        touch(self._log_file)
 
     def _check_group(self, db: sqlite3.Connection, group: str) -> None:
         if db.execute("SELECT 1 FROM groups WHERE name = ?", (group,)).fetchone() is None:

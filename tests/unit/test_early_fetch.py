@@ -1,0 +1,67 @@
+"""What is stored is fetched for a waiting group by the thread that stored it, once and in order."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brain import Event, EventStream
+from brain.stream.backends import Entry
+from brain.stream.backends.sqlite import SQLiteBackend
+from support.waiting import until
+
+
+def event(number: int) -> Event:
+    return Event(type="test.happened", source="test_service", payload={"number": number})
+
+
+async def test_an_idle_group_has_its_events_from_the_shipper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[tuple[str, int]] = []
+    fetch = SQLiteBackend.fetch
+
+    def noted(self: SQLiteBackend, *given: Any) -> list[Entry]:
+        found = fetch(self, *given)
+        fetched.append((threading.current_thread().name, len(found)))
+        return found
+
+    monkeypatch.setattr(SQLiteBackend, "fetch", noted)
+    async with EventStream.open(f"sqlite:///{tmp_path}/brain.db") as stream:
+        seen: list[int] = []
+
+        async def handler(one: Event) -> None:
+            seen.append(one.payload["number"])
+
+        stream.consumer("group", "test.*", handler)
+        running = asyncio.create_task(stream.run_consumers())
+        for number in range(20):
+            await until(lambda: bool(fetched) and fetched[-1][1] == 0)  # it asked in vain, and waits
+            await stream.publish(event(number))
+            await until(lambda: len(seen) > number)  # noqa: B023  (asked within the turn)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert seen == list(range(20))
+    assert sum(count for name, count in fetched if name == "brain-shipper") > 0
+    assert sum(count for _, count in fetched) == 20
+
+
+async def test_while_a_session_fetches_nobody_fetches_for_it(tmp_path: Path) -> None:
+    async with EventStream.open(f"sqlite:///{tmp_path}/brain.db") as stream:
+        loop = stream.subscribe("test.*", group="group")
+        waiting = asyncio.ensure_future(anext(loop))
+        await until(lambda: any(session._wants_early for session in stream.sessions))
+        (session,) = stream.sessions
+        with session._fetching:
+            await asyncio.to_thread(session.fetch_early)
+            assert not session._early
+        await stream.publish(event(1))
+        assert (await waiting).payload == {"number": 1}
+        published: Sequence[Any] = [stream.publish(event(number)) for number in range(2, 200)]
+        for receipt in published:
+            await receipt
+        assert [(await anext(loop)).payload["number"] for _ in published] == list(range(2, 200))
+        await loop.aclose()
