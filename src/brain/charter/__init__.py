@@ -4,7 +4,7 @@ from brain.charter.context import VERSION, correlation, current_meta, in_the_wak
 from brain.charter.envelope import Event, check_depth, mint_id, too_large
 from brain.charter.event_types import EventType, Frequency, Priority
 from brain.charter.patterns import Pattern
-from brain.charter.principal import Principal, acting, current_principal, requested_by
+from brain.charter.principal import Principal, acting, current_principal
 from brain.charter.vocabulary import Effect, HealthKind, HealthSeverity, IncidentState, Severity, ThreatStatus
 
 __all__ = [
@@ -28,6 +28,5 @@ __all__ = [
     "current_principal",
     "in_the_wake_of",
     "mint_id",
-    "requested_by",
     "too_large",
 ]

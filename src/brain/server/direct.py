@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from brain.charter import requested_by
+from brain.charter.principal import requested_by
 from brain.logs import Log
 from brain.plugins import Quick
 from brain.server.correlation import given_id, new_id, trace_of
