@@ -15,6 +15,7 @@ import zenoh
 
 from brain.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
 from brain.kit.protocols import MotionLimit
+from brain.ros2_bridge import rosbridge
 from brain.ros2_bridge.bridge import Bridge
 from brain.ros2_bridge.interfaces import learn_types
 from brain.ros2_bridge.messages import from_cdr, to_cdr
@@ -60,6 +61,11 @@ class Limiter:
 
     async def limit(self, robot: str) -> MotionLimit | None:
         return None if self.most is None else MotionLimit(self.most, f"{robot} is lost")
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rosbridge, "PATIENCE", 30.0)  # a busy machine is no wire that was cut
 
 
 def said(here: Here | RecordingStream, kind: str) -> list[dict[str, Any]]:
