@@ -230,7 +230,7 @@ async def test_a_goal_whose_link_goes_down_is_cancelled_first_when_it_is_up_agai
         assert statuses(here) == ["sent", "lost", "canceling", "unknown"]
         (late,) = [one for one in [await gate.send("driver-1", GOAL)] if one.goal_id != lost.goal_id]
         await until(lambda: statuses(here)[4:] == ["sent", "canceling", "timeout"])
-        assert server.cancelled == [lost.goal_id, late.goal_id]
+        await until(lambda: server.cancelled == [lost.goal_id, late.goal_id])
 
 
 async def test_so_many_goals_may_go_on_and_a_large_result_is_not_kept() -> None:
