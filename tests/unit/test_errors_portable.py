@@ -54,7 +54,7 @@ MADE_WITH: dict[str, tuple[Any, ...]] = {
     "Refused": ("slack", 410, "gone"),
     "TryLater": ("later", 3.0, 503),
     "NotWitnessed": (409, "old: is 3, signed are 5", "5\n"),
-    "_Refused": ("interlock", "too fast"),
+    "NotAdmitted": ("interlock", "too fast"),
     "_FaultFound": (7, "something wrong"),
 }
 """What the classes with an `__init__` of their own that takes more than a message are made with here."""

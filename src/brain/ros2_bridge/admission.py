@@ -12,7 +12,7 @@ from brain.kit.protocols import EffectGuard, MotionInterlock, MotionLimit, requi
 from brain.ros2_bridge.bounds import fault_of
 
 
-class Refused(Exception):
+class NotAdmitted(Exception):
     """Something is not sent. `code` is that of `ros2.command_refused`, `error` what its caller gets."""
 
     def __init__(self, code: str, error: BrainError) -> None:
@@ -45,38 +45,38 @@ class Admission:
         self._times: deque[float] = deque()
 
     def check_form(self, type: str, message: Mapping[str, Any], bounds: Mapping[str, float]) -> None:
-        """Raises Refused for a number beyond its bound, and for what does not fit its type."""
+        """Raises NotAdmitted for a number beyond its bound, and for what does not fit its type."""
         if (fault := fault_of(message, bounds)) is not None:
-            raise Refused("bounds", InvalidInput(f"{self._name}: {fault}"))
+            raise NotAdmitted("bounds", InvalidInput(f"{self._name}: {fault}"))
         from brain.ros2_bridge.messages import check_fits  # needs the extra, which a server without links need not have
 
         try:
             check_fits(type, message)
         except InvalidInput as error:  # or MissingExtra
-            raise Refused("message", error) from error
+            raise NotAdmitted("message", error) from error
 
     def check_rate(self) -> None:
-        """Raises Refused when too many came in the last second; else this one counts."""
+        """Raises NotAdmitted when too many came in the last second; else this one counts."""
         now = asyncio.get_running_loop().time()
         while self._times and self._times[0] <= now - 1.0:
             self._times.popleft()
         if len(self._times) >= self._most_hz:
             words = f"{self._name}: takes at most {self._most_hz:g} commands a second"
-            raise Refused("rate", Unavailable(words))
+            raise NotAdmitted("rate", Unavailable(words))
         self._times.append(now)
 
     async def is_contained(self) -> bool:
-        """Whether the robot is contained now. Raises Refused when nobody can say."""
+        """Whether the robot is contained now. Raises NotAdmitted when nobody can say."""
         if self._guard is None:
             return False
         try:
             return self._robot in await self._guard.contained()
         except Unavailable as error:
-            raise Refused("unavailable", error) from error
+            raise NotAdmitted("unavailable", error) from error
 
-    def contained(self) -> Refused:
+    def contained(self) -> NotAdmitted:
         """What is raised for a contained robot."""
-        return Refused("contained", Unavailable(f"{self._name}: robot {self._robot} is contained"))
+        return NotAdmitted("contained", Unavailable(f"{self._name}: robot {self._robot} is contained"))
 
     async def limit(self) -> MotionLimit | None:
         """The least that the interlocks let the robot go now. Raises Unavailable, or what a database raises."""
@@ -84,11 +84,11 @@ class Admission:
         return min((limit for limit in limits if limit is not None), key=lambda limit: limit.most, default=None)
 
     async def decided(self, agent: str, params: Mapping[str, Any]) -> str | None:
-        """The rule that lets the agent do it. Raises Refused."""
+        """The rule that lets the agent do it. Raises NotAdmitted."""
         try:
             guard = required_guard(self._guard, self._action)
             return (await guard.check(agent, self._action, self._robot, params)).rule_id
         except Unavailable as error:
-            raise Refused("unavailable", error) from error
+            raise NotAdmitted("unavailable", error) from error
         except BrainError as error:
-            raise Refused("denied", error) from error
+            raise NotAdmitted("denied", error) from error

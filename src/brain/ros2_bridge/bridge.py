@@ -137,7 +137,7 @@ class Bridge:
         for gate in self._stopped:
             await gate.link_up()
         for service in self.services.values():
-            service.up = True
+            await service.link_up()
         self.up, self.reason, self._up_at = True, "", self._clock()
         self._announce(LINK_UP, self._state(""))
 
@@ -147,7 +147,7 @@ class Bridge:
         for gate in self._stopped:
             gate.link_down()
         for service in self.services.values():
-            service.up = False
+            service.link_down()
         self._announce(LINK_DOWN, self._state(self.reason))
 
     def received(self, message: Received) -> None:

@@ -15,7 +15,7 @@ from brain.charter import EventType
 from brain.errors import Conflict, InvalidInput, Unavailable
 from brain.kit.database import OUTAGE
 from brain.kit.protocols import EffectGuard, MotionInterlock
-from brain.ros2_bridge.admission import Admission, Refused
+from brain.ros2_bridge.admission import Admission, NotAdmitted
 from brain.ros2_bridge.events import COMMAND_REFUSED, COMMAND_SENT, SERVICE_ANSWERED
 from brain.ros2_bridge.links import Link
 from brain.ros2_bridge.settings import CallSettings, ServiceSettings
@@ -55,7 +55,7 @@ class CallGate:
         """The rule that lets the agent ask for it; announced either way. Raises what it is refused with."""
         try:
             rule_id = await self._admitted(agent, request)
-        except Refused as refused:
+        except NotAdmitted as refused:
             self.counts[refused.code] += 1
             said = {"code": refused.code, "reason": str(refused)[:_LONGEST]}
             self._announce(COMMAND_REFUSED, self._subject(agent) | said)
@@ -72,7 +72,7 @@ class CallGate:
         rule_id = await self._admission.decided(agent, params)
         await self._check_state()  # a person may have been asked meanwhile
         if not self.up:
-            raise Refused("link_down", Unavailable(f"{self.name}: the link is down"))
+            raise NotAdmitted("link_down", Unavailable(f"{self.name}: the link is down"))
         return rule_id
 
     @property
@@ -81,11 +81,19 @@ class CallGate:
         return f"{self._settings.type}_{'Request' if self._kind == 'service' else 'Goal'}"
 
     async def _check_state(self) -> None:
-        """Raises Refused for a contained robot, and for one that an interlock limits: nobody knows how fast it goes."""
+        """Raises NotAdmitted for a contained robot, and for one that an interlock limits, as its speed is not known."""
         if await self._admission.is_contained():
             raise self._admission.contained()
         if (reason := await self.limited()) is not None:
-            raise Refused("interlock", Conflict(f"{self.name}: {reason}: nobody knows how fast it would go"))
+            raise NotAdmitted("interlock", Conflict(f"{self.name}: {reason}: nobody knows how fast it would go"))
+
+    async def link_up(self) -> None:
+        """The link is there."""
+        self.up = True
+
+    def link_down(self) -> None:
+        """The link is away: nothing is let through until it is there again."""
+        self.up = False
 
     async def limited(self) -> str | None:
         """Why an interlock lets the robot not do this now; None when it does, and for what moves nothing."""

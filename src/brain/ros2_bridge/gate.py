@@ -12,7 +12,7 @@ from brain.errors import BrainError, Conflict, InvalidInput, Unavailable
 from brain.kit.database import OUTAGE
 from brain.kit.protocols import EffectGuard, MotionInterlock, MotionLimit
 from brain.logs import Log
-from brain.ros2_bridge.admission import Admission, Refused
+from brain.ros2_bridge.admission import Admission, NotAdmitted
 from brain.ros2_bridge.bounds import digest, speed_of, stop_message
 from brain.ros2_bridge.events import COMMAND_REFUSED, COMMAND_SENT, STOP_SENT
 from brain.ros2_bridge.settings import CommandSettings
@@ -65,7 +65,7 @@ class CommandGate:
         try:
             rule_id = await self._admitted(agent, message)
             await self._give(message)
-        except Refused as refused:
+        except NotAdmitted as refused:
             self.counts[refused.code] += 1
             self._announce(
                 COMMAND_REFUSED, self._subject(agent) | {"code": refused.code, "reason": str(refused)[:1000]}
@@ -85,23 +85,23 @@ class CommandGate:
         params = {"topic": self.topic, "type": self.settings.type, "message": message}
         rule_id = await self._admission.decided(agent, params)
         if not self._up:
-            raise Refused("link_down", Unavailable(f"{self.topic}: the link is down"))
+            raise NotAdmitted("link_down", Unavailable(f"{self.topic}: the link is down"))
         if self._stops != stops:
-            raise Refused("stopped", Unavailable(f"{self.topic}: the robot was stopped meanwhile; send it again"))
+            raise NotAdmitted("stopped", Unavailable(f"{self.topic}: the robot was stopped meanwhile; send it again"))
         return rule_id
 
     async def _check_interlocks(self, message: Mapping[str, Any]) -> None:
-        """Raises Refused for a movement that is faster than an interlock lets the robot go; at 0 it may not turn."""
+        """Raises NotAdmitted for a movement that is faster than an interlock lets it go; at 0 it may not turn."""
         if not self._interlocks or self._is_stop(message):
             return
         try:
             limit = await self._admission.limit()
         except (*OUTAGE, Unavailable) as error:
             words = f"{self.topic}: an interlock cannot be asked: {error}"
-            raise Refused("unavailable", Unavailable(words)) from error
+            raise NotAdmitted("unavailable", Unavailable(words)) from error
         if limit is not None and self._too_fast(message, limit):
             words = f"{self.topic}: {limit.reason}: it may go at {limit.most:g} m/s at most"
-            raise Refused("interlock", Conflict(words))
+            raise NotAdmitted("interlock", Conflict(words))
 
     def _too_fast(self, message: Mapping[str, Any], limit: MotionLimit) -> bool:
         speed = speed_of(message, self.settings)
@@ -116,9 +116,9 @@ class CommandGate:
         try:
             await self._send(self.topic, self.settings.type, message)
         except InvalidInput as error:
-            raise Refused("message", error) from error
+            raise NotAdmitted("message", error) from error
         except Unavailable as error:
-            raise Refused("link_down", error) from error
+            raise NotAdmitted("link_down", error) from error
 
     # stops
 
@@ -143,7 +143,7 @@ class CommandGate:
         """See whether the robot was contained meanwhile; if so it gets one zero command."""
         try:
             await self._look_whether_contained()
-        except Refused as refused:
+        except NotAdmitted as refused:
             log.debug("a robot takes no commands", robot=self.settings.robot, reason=str(refused))
 
     async def look_at_interlocks(self) -> None:
@@ -159,7 +159,7 @@ class CommandGate:
             await self._stop("interlock", limit.reason)
 
     async def _look_whether_contained(self) -> None:
-        """Raises Refused for a contained robot."""
+        """Raises NotAdmitted for a contained robot."""
         contained = await self._admission.is_contained()
         if contained and not self._contained:
             self._contained = True

@@ -16,7 +16,7 @@ from msgspec import Meta
 from brain.errors import BrainError, InvalidInput, NotFound, Unavailable
 from brain.kit.protocols import EffectGuard, MotionInterlock
 from brain.logs import Log
-from brain.ros2_bridge.admission import Admission, Refused
+from brain.ros2_bridge.admission import Admission, NotAdmitted
 from brain.ros2_bridge.calls import Announce, CallGate, text_of
 from brain.ros2_bridge.events import GOAL_CHANGED
 from brain.ros2_bridge.links import Link
@@ -110,7 +110,7 @@ class GoalGate(CallGate):
 
     async def _admitted(self, agent: str, request: Mapping[str, Any]) -> str | None:
         if len(self._going) >= _MOST_GOING:
-            raise Refused("rate", Unavailable(f"{self.name}: {_MOST_GOING} goals go on; wait until one ends"))
+            raise NotAdmitted("rate", Unavailable(f"{self.name}: {_MOST_GOING} goals go on; wait until one ends"))
         return await super()._admitted(agent, request)
 
     async def cancel(self, goal_id: str, reason: str) -> GoalState:
@@ -140,11 +140,7 @@ class GoalGate(CallGate):
     async def link_up(self) -> None:
         """The link is there: goals that were lost with it are cancelled before anything else."""
         await asyncio.gather(*(self._try_to_cancel(goal, "link_up") for goal in list(self._going.values())))
-        self.up = True
-
-    def link_down(self) -> None:
-        """The link is away: nobody knows what becomes of its goals."""
-        self.up = False
+        await super().link_up()
 
     async def look(self) -> None:
         """Cancel what a contained robot still does, and again what should have ended."""
@@ -152,7 +148,7 @@ class GoalGate(CallGate):
             return
         try:
             contained = await self._admission.is_contained()
-        except Refused as refused:
+        except NotAdmitted as refused:
             log.debug("a robot takes no goals", action=self.name, reason=str(refused))
             contained = False
         now = asyncio.get_running_loop().time()
