@@ -31,6 +31,28 @@ def test_one_noisy_part_costs_a_bounded_number_of_points() -> None:
     assert found.reasons == (Reason(60.0, "api: 50 CRITICAL ERROR_SPIKE"), Reason(25.0, "db: 1 CRITICAL ERROR_SPIKE"))
 
 
+@pytest.mark.parametrize(("agents", "failures", "score"), [(1, 3, 81), (3, 3, 44), (6, 12, 0)])
+def test_failures_that_were_healed_still_cost_within_the_hour(agents: int, failures: int, score: int) -> None:
+    """As docs/immune.md says; the last is what the demo comes to."""
+    known = [
+        one
+        for agent in range(agents)
+        for failure in range(failures)
+        for one in (
+            healing("healed", f"{agent} {failure}"),
+            *(
+                HealthRecord(severity, kind, f"agent-{agent}", "", f"{agent} {failure}")
+                for severity, kind in (
+                    (HealthSeverity.CRITICAL, HealthKind.AGENT_FAILURE),
+                    (HealthSeverity.WARNING, HealthKind.ERROR_SPIKE),
+                    (HealthSeverity.WARNING, HealthKind.PERFORMANCE_DEGRADATION),
+                )
+            ),
+        )
+    ]
+    assert score_health(known).score == score
+
+
 @pytest.mark.parametrize(
     ("threats", "points"),
     [

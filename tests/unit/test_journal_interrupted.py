@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import threading
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -101,15 +102,33 @@ def test_whatever_instruction_is_interrupted_no_file_stays_open(spare: bool, tmp
     assert when > 500
 
 
+@pytest.mark.parametrize("within", [False, True], ids=["behind the start", "within Thread.start"])
 def test_an_opening_that_is_interrupted_leaves_no_thread_and_no_journal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    within: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As Ctrl-C in a notebook may: nobody has the stream, so nobody could close it."""
     start = Shipper.start
 
-    def started_and_interrupted(shipper: Shipper) -> None:
-        start(shipper)
+    def interrupt() -> None:
         raise KeyboardInterrupt
+
+    def interrupt_once(wait: Callable[..., bool]) -> Callable[..., bool]:
+        left = ["once"]
+
+        def interrupted(event: threading.Event, timeout: float | None = None) -> bool:
+            if threading.current_thread() is threading.main_thread() and left:
+                left.clear()
+                raise KeyboardInterrupt
+            return wait(event, timeout)
+
+        return interrupted
+
+    def started_and_interrupted(shipper: Shipper) -> None:
+        with monkeypatch.context() as patch:
+            if within:  # the thread is there, and has not said so yet
+                patch.setattr(threading.Event, "wait", interrupt_once(threading.Event.wait))
+            start(shipper)
+        interrupt()
 
     monkeypatch.setattr(Shipper, "start", started_and_interrupted)
     threads = threading.active_count()

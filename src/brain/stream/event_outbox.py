@@ -23,6 +23,7 @@ from brain.stream.outage import Outage
 from brain.stream.outbox_rows import COLLECTION, RowKeys, StoreRows, made_at, rows_of
 from brain.stream.outbox_shipment import ROWS, OutboxShipment, give_way
 from brain.stream.publisher import note_failure
+from brain.stream.threads import start_whole
 from brain.stream.tracing import SDK, traced
 from brain.stream.waking import Waking
 
@@ -88,7 +89,7 @@ class EventOutbox:
     def start(self) -> None:
         """Begin shipping, unless the store is closed."""
         if not getattr(self.store, "is_closed", False):
-            self.thread.start()
+            start_whole(self.thread)
 
     def prepare(self, drafts: Iterable[EventDraft[Any]]) -> Announced:
         """As Announcer says. Raises EnvelopeError for an event that the stream would refuse, counted in `failures`."""

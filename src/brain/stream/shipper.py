@@ -37,6 +37,7 @@ from brain.stream.journal_owner import owner_of
 from brain.stream.outage import Outage
 from brain.stream.owned_file import OwnedFile
 from brain.stream.store_delays import StoreDelays
+from brain.stream.threads import start_whole
 from brain.stream.waking import Waking
 
 log: Log = Log("brain.shipper")
@@ -293,7 +294,7 @@ class Shipper:
 
     def start(self) -> None:
         """Begin shipping."""
-        self.thread.start()
+        start_whole(self.thread)
 
     @property
     def has_died(self) -> bool:

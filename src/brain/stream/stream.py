@@ -49,7 +49,7 @@ from brain.stream.receipt_keeper import ReceiptKeeper
 from brain.stream.refusals import Refusals
 from brain.stream.shipper import Shipper
 from brain.stream.store_delays import StoreDelays
-from brain.stream.threads import DaemonPool, HandlerThreads, run_alone, run_in
+from brain.stream.threads import DaemonPool, HandlerThreads, run_alone, run_in, start_whole
 from brain.stream.tracing import SDK, publish_traced
 from brain.stream.uwsgi import check_uwsgi
 
@@ -857,7 +857,7 @@ class EventStream(OutboxStream):
         """Start the thread that notices what other processes store; nobody else stores in this very memory."""
         if self._watcher is None and not self.url.startswith("memory:"):
             self._watcher = threading.Thread(target=self._watch_backend, name="brain-watcher", daemon=True)
-            self._watcher.start()
+            start_whole(self._watcher)
 
     def _watch_backend(self) -> None:
         position: str | None = None

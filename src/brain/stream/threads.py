@@ -28,6 +28,8 @@ A = ParamSpec("A")
 T = TypeVar("T")
 
 
+_BEGINS = 1.0
+"""Seconds in which a thread begins."""
 _SHUT_DOWN = "cannot schedule new futures after shutdown"  # as the standard library's pools say it
 
 
@@ -197,6 +199,18 @@ async def run_in(threads: HandlerThreads, function: Callable[[], T], patience: f
     if error is not None:
         raise error
     return value  # type: ignore[no-any-return]
+
+
+def start_whole(thread: threading.Thread) -> None:
+    """Start it. Where an exception ends `Thread.start`, as Ctrl-C may, it is waited for: else a thread that begins all
+    the same looks as if it had never been started, and nobody ends it."""
+    try:
+        thread.start()
+    except Exception:
+        raise  # there is no thread
+    except BaseException:
+        thread._started.wait(_BEGINS)  # type: ignore[attr-defined]
+        raise
 
 
 async def run_alone(function: Callable[A, T], *args: A.args, **kwargs: A.kwargs) -> T:
