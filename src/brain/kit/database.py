@@ -47,10 +47,6 @@ T = TypeVar("T")
 BUSY_SECONDS = 30
 """How long a transaction waits for another writer of the SQLite file."""
 
-PAGE_BYTES = 8192
-"""Bytes of a page of a new SQLite file: in SQLite's own 4096 an eighth stays empty, since entries of the audit log are
-some 600 bytes, and none is divided."""
-
 OUTAGE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, Unavailable)
 """The errors of a database that is away, locked or full: try again later."""
 
@@ -217,7 +213,6 @@ def _sqlite(path: str) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def _connected(connection: Any, record: object) -> None:
-        connection.execute(f"PRAGMA page_size={PAGE_BYTES}")  # of a file that is made now; another keeps its own
         claim(connection, Path(path))
         use_wal(connection)
         connection.execute("PRAGMA synchronous=NORMAL")

@@ -86,14 +86,22 @@ class Rounds:
 
     def enter(self, member: Member, position: str | None = None) -> None:
         """The member will hand in what comes after the position, or leave; None: it does not know its place yet."""
-        self._under_way[member] = position
+        known = member in self._under_way
+        before, self._under_way[member] = self._under_way.get(member), position
+        if known and before != position:
+            self._go_on_without(before)
 
     def leave(self, member: Member) -> None:
         """The member has nothing to hand in, for now: nobody waits for it."""
         self._batches.pop(member, None)
-        position = self._under_way.pop(member, None)
-        for waiting in {batch.position for batch in self._batches.values()} if position is None else {position}:
-            self._start(waiting)
+        if member in self._under_way:
+            self._go_on_without(self._under_way.pop(member))
+
+    def _go_on_without(self, position: str | None) -> None:
+        """Somebody who was at this position (None: anywhere) is there no more: nobody waits for it any longer."""
+        waiting = {batch.position for batch in self._batches.values()}
+        for each in waiting if position is None else waiting & {position}:
+            self._start(each)
         if position is not None and position not in self._under_way.values():
             self._forget_reads(position)
 
