@@ -10,12 +10,11 @@ import httpx
 import pytest
 
 from brain.cli import main
-from brain.settings import load_settings
 from support.every_command import NEVER_ENDS, all_calls, every_command
 from support.hostile import ACTS, HOSTILE
 from support.planting import bodies, examples, filled
 from support.secrets_planted import TEXTS, found_in
-from support.server import ServeThread
+from support.server import ServeProcess
 from support.sizes import sizes
 
 ATTACK = "".join(text for text in HOSTILE if "\0" not in text and "\n" not in text)[:150]
@@ -35,15 +34,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def things(folder: Path, text: str) -> None:
     """Have a server make something of each kind in the folder, with the text in every place that takes one."""
-    served = ServeThread(load_settings(port=0))
-    served.start()
-    try:
-        with httpx.Client(base_url=served.url, timeout=60, trust_env=False) as client:
-            for method, path, example in examples(client.get("/openapi.json").json()):
-                for body in (example, *bodies(example, cycle([text]))):
-                    client.request(method, filled(path), json=body)
-    finally:
-        served.stop()
+    with (
+        ServeProcess(folder) as served,
+        httpx.Client(base_url=served.url, timeout=120, trust_env=False) as client,
+    ):
+        for method, path, example in examples(client.get("/openapi.json").json()):
+            for body in (example, *bodies(example, cycle([text]))):
+                client.request(method, filled(path), json=body)
+        assert served.stop() == 0
 
 
 def test_what_is_not_called_is_there() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from support.planting import bodies, examples, filled
 from support.secrets_planted import SECRETS, TEXTS, found_in
-from support.server import ServeProcess, brain
+from support.server import ServeProcess, brain, running_server, without_consumers
 from support.sizes import sizes
 from support.waiting import wait_until
 
@@ -71,3 +71,15 @@ def test_planted_secrets_are_found_nowhere(every: int, tmp_path: Path) -> None:
     leaks |= {str(path.relative_to(tmp_path)): found for path in files if (found := found_in(path.read_bytes()))}
     assert leaks == {}
     assert len(SECRETS) >= 50
+
+
+async def test_who_did_it_is_kept_without_secrets(tmp_path: Path) -> None:
+    """A `by` of the query, too, which is no part of a body."""
+    async with running_server(without_consumers(f"sqlite:///{tmp_path}/b.db")) as (_, client):
+        contained = {"agent_id": "a", "reason": "looks odd", "ttl": 60}
+        assert (await client.post("/api/policy/containments", json=contained)).status_code == 201
+        lifted = await client.delete("/api/policy/containments/a", params={"by": TEXTS[1][0]})
+        assert lifted.status_code == 204
+        measures = (await client.get("/api/policy/measures")).text
+    assert "redacted:" in measures
+    assert found_in(measures) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -11,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from brain import limits
 from brain.json_text import json_fault
 from brain.kit.route_marks import RawBody
-from brain.redaction import redacted_body
+from brain.redaction import redacted_body, redacted_text
 from brain.server.paths import Paths
 from brain.server.problems import problem
 
@@ -27,6 +28,13 @@ what is decided by."""
 _ACTED_ON = ("/api/ros2/", "/api/hardware/", "/api/connectors/", "/api/missions", "/api/tasks/")
 """What is done with these bodies needs their values; their events are redacted."""
 _HAVE_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+def _redacted_query(query: bytes) -> bytes:
+    """The query of a request that changes something, which says who does it and the like, with its secrets replaced."""
+    given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    kept = [(name, redacted_text(text)) for name, text in given]
+    return query if kept == given else urlencode(kept).encode()
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:
@@ -86,6 +94,9 @@ class BodyReader:
             return
         if raw is None and body and self._is_kept(scope):
             body = redacted_body(body)
+        is_ours = scope["path"].startswith("/api/") and not self._paths.is_signed(scope["method"], scope["path"])
+        if scope["query_string"] and is_ours:
+            scope = {**scope, "query_string": _redacted_query(scope["query_string"])}
         await self._app(scope, replayed(body, receive), send)
 
     def _is_kept(self, scope: Scope) -> bool:
