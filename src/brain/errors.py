@@ -11,6 +11,7 @@ on the command line each of them ends with exit code 2.
             SignatureFault         422  a request's signature does not count
             IssuerFault            422  an issuer, or what it says of somebody, does not count
                 TokenFault         422  a token proves nothing
+                ProofFault         422  a DPoP proof does not count
             DelegationFault        422  a delegation gives nothing
             BadNote                422  a signed note is malformed, or signed by another key
             BadProof               422  a proof does not prove what it should

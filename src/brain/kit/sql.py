@@ -90,14 +90,6 @@ def insert_tuples(
         db.exec_driver_sql(_insert_text(table, columns, db.dialect), [*rows])
 
 
-def insert_missing_tuples(
-    db: sa.Connection, table: sa.Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
-) -> None:
-    """As `insert_missing`, for rows as `insert_tuples` takes them."""
-    if rows:
-        db.exec_driver_sql(f"{_insert_text(table, columns, db.dialect)} ON CONFLICT DO NOTHING", [*rows])
-
-
 def upsert_tuples(
     db: sa.Connection, table: sa.Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
 ) -> None:

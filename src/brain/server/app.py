@@ -103,9 +103,8 @@ def create_app(stream: EventStream, store: Store, settings: CoreSettings | None 
     app.mount(f"{OPEN_PAGES}{{plugin}}", components.open_page)
     signed = SignedRequests(agents, store, access.urls, settings.body_limit, nonces)
     senders = Senders(known, signed, people, tokens, certificates=bool(access.trust_domains))
-    paths = Paths(api.known)
-    gate = Gate(settings, stream, senders, roles, paths)
-    _add_middleware(app, api, settings, gate, components, keys, paths)
+    gate = Gate(settings, stream, senders, roles, Paths(api.known))
+    _add_middleware(app, api, settings, gate, components, keys)
 
     def quick(path: str) -> Quick | None:
         return components.quick(path) if api.is_prepared(path) else None
@@ -132,9 +131,9 @@ def _add_middleware(
     gate: Gate,
     components: Components,
     keys: RequestKeys,
-    paths: Paths,
 ) -> None:
     """The last one added is the first to see a request."""
+    paths = gate.paths
     problems.install(app, paths.methods)
     app.add_middleware(ServesApi, api=api)
     app.add_middleware(NamesUnreadable)

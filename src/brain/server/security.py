@@ -148,7 +148,7 @@ class Gate:
         self._too_many = TooMany()
         self.costly: Costly = Costly()
         self._roles = roles
-        self._paths = paths
+        self.paths: Paths = paths
         self._hosts = frozenset(name.lower() for name in settings.allowed_hosts)
         self._check_hosts = is_loopback(settings.host) or bool(self._hosts)
 
@@ -158,12 +158,12 @@ class Gate:
         address = client[0] if client else None
         who, fault = await self.senders.sender(scope, headers, address, proof)
         if (answer := self._foreign(scope.get("method"), path, headers)) is not None:
-            return Refusal(answer, who, "the request comes from elsewhere", self._paths.action_of(scope))
+            return Refusal(answer, who, "the request comes from elsewhere", self.paths.action_of(scope))
         if (not self.senders.guarded and fault is None) or _is_open(path):
             return who
-        if self._paths.is_signed(method, path):
+        if self.paths.is_signed(method, path):
             return who if fault is None else Principal(name="signed sender", how="signature", address=address)
-        action = self._paths.action_of(scope)
+        action = self.paths.action_of(scope)
         if fault is not None:
             detail = f"{fault}; send a key as 'Authorization: Bearer KEY', or log in at /login"
             answer = problem(401, "Unauthorized", detail)
@@ -176,7 +176,7 @@ class Gate:
 
     def is_plain(self, method: str, path: str, headers: Mapping[str, str]) -> bool:
         """Whether it hangs on its sender alone if a request with these headers may be made."""
-        is_free = _is_open(path) or self._paths.is_signed(method, path) or self.costly.is_costly(path)
+        is_free = _is_open(path) or self.paths.is_signed(method, path) or self.costly.is_costly(path)
         return not is_free and self._foreign(method, path, headers) is None
 
     def let_in(self, path: str, authorization: str, address: str | None) -> Principal | None:
@@ -187,7 +187,7 @@ class Gate:
         who = self.senders.at_once(authorization, address)
         if who is None or not self._limits.has(self._limits.kind("POST", path) or CHANGE, who):
             return None
-        if self.senders.guarded and not self._roles.allow(who, self._paths.action("POST", path), "POST", path):
+        if self.senders.guarded and not self._roles.allow(who, self.paths.action("POST", path), "POST", path):
             return None
         return who
 
@@ -212,7 +212,7 @@ class Gate:
         That is noted as a refusal.
         """
         client = scope.get("client")
-        action = self._paths.action_of(scope)
+        action = self.paths.action_of(scope)
         fault = await self.senders.over(who, scope, Headers(scope=scope), client[0] if client else None)
         if fault is None:
             return False
@@ -246,7 +246,7 @@ class Gate:
 
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 403:
-                action = self._paths.action_of(scope)
+                action = self.paths.action_of(scope)
                 asked = "ask for this agent" if action == "brain.evaluate" else "do this"
                 reason = f"{who.name} may not {asked}"
                 self.note(Refusal(Response(status_code=403), who, reason, action), scope)

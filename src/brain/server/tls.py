@@ -42,9 +42,10 @@ class ServerTls:
         self._bundles = bundles
         self._seen = self._look()
         self._fault = ""
-        self.newest = self._load()
-        self.listening = self._load()
-        self.listening.sni_callback = self._choose
+        self.newest: ssl.SSLContext = self._load()
+        listening = self._load()
+        listening.sni_callback = self._choose
+        self.listening: ssl.SSLContext = listening
 
     def peer(self, transport: asyncio.BaseTransport) -> Peer | None:
         """What the client's certificate proves; None where there is none."""
