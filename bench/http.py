@@ -254,7 +254,8 @@ def measure_beside(place: Place, asked: Sequence[tuple[int, int]], seconds: int,
         both = measure(place, asked, seconds, folder)
     _wait_for_quiet([place.pid])
     share *= read_beside[0] / read_alone[0]
-    return Beside(*read_beside, 1 - both.rate / alone.rate, share, alone.p99, both.p99)
+    reads, refused = read_beside
+    return Beside(reads, refused, 1 - both.rate / alone.rate, share, alone.p99, both.p99)
 
 
 def measure_many(place: Place, asked: Sequence[tuple[int, int]], seconds: int, folder: Path) -> Figure:
