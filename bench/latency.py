@@ -1,7 +1,7 @@
 """How long an event is on its way from `publish()` to a handler in an idle system: in one process and between two.
 
-`python -m bench.latency` prints the median, the 99th percentile and the longest of COUNT events, one every GAP seconds,
-for SQLite and Redis; `python -m bench --against REV latency` does so by turns with another commit.
+`python -m bench.latency` prints for SQLite and Redis the median, the 99th percentile and the longest of COUNT events,
+one every GAP seconds, of each of ROUNDS rounds; `python -m bench --against REV latency` does so by turns with another commit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from pathlib import Path
 from bench.places import place
 from brain import Event, EventStream
 
-COUNT = 1_000
+COUNT = 600
+ROUNDS = 3
 GAP = 0.01
 FIRST = 20
 """The first ones count for nothing: threads and connections are made by them."""
@@ -28,19 +29,22 @@ def main() -> None:
     """Print one line for each way."""
     for kind in ("sqlite", "redis"):
         for way, measured in (("in one process", _in_one), ("between two", _between_two)):
-            with tempfile.TemporaryDirectory() as folder, place(kind, Path(folder)) as url:
-                os.chdir(folder)
-                found = asyncio.run(measured(url))
-                os.chdir("/")
-            print(line(f"{kind}, {way}", found), flush=True)
+            rounds = []
+            for _ in range(ROUNDS):
+                with tempfile.TemporaryDirectory() as folder, place(kind, Path(folder)) as url:
+                    os.chdir(folder)
+                    rounds.append(asyncio.run(measured(url)))
+                    os.chdir("/")
+            print(line(f"{kind}, {way}", rounds), flush=True)
     print(f"load of the machine at the end: {os.getloadavg()[0]:.1f}, with {os.cpu_count()} cores")
 
 
-def line(what: str, seconds: list[float]) -> str:
+def line(what: str, rounds: list[list[float]]) -> str:
     """The figures as text."""
-    found = sorted(value * 1000 for value in seconds[FIRST:])
-    p50, p99 = (found[len(found) * part // 100] for part in (50, 99))
-    return f"publish to handler, {what:<24} median {p50:6.2f}  p99 {p99:6.2f}  longest {found[-1]:6.2f}  ms"
+    found = [sorted(value * 1000 for value in seconds[FIRST:]) for seconds in rounds]
+    p50, p99 = (" ".join(f"{one[len(one) * part // 100]:.2f}" for one in found) for part in (50, 99))
+    longest = " ".join(f"{one[-1]:.1f}" for one in found)
+    return f"publish to handler, {what:<24} median [{p50}]  p99 [{p99}]  longest [{longest}]  ms"
 
 
 async def _in_one(url: str) -> list[float]:

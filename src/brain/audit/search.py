@@ -120,8 +120,9 @@ def of_correlation(correlation_id: str) -> ColumnElement[bool]:
 def find(connection: Connection, query: AuditQuery, before: int | None = None, limit: int = 100) -> list[AuditEntry]:
     """At most `limit` entries that fit the query, before the index `before`; the newest first."""
     found: list[AuditEntry] = []
-    page = max(limit, PAGE) if query.reads_bytes else limit
-    conditions = [*query.conditions, *_recent(connection, query), *_in_bytes(connection, query)]
+    looked_for = [*_in_bytes(connection, query)]
+    page = max(limit, PAGE) if query.reads_bytes and not looked_for else limit  # few of those that are read may fit
+    conditions = [*query.conditions, *_recent(connection, query), *looked_for]
     wanted = _wanted_types(connection, query)
     while True:
         first = 0
