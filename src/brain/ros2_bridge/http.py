@@ -99,8 +99,10 @@ class NewGoal(BaseModel):
     goal: Annotated[Object, Field(description="The goal; fields that are left out are 0.")]
 
 
-class Cancellation(BaseModel):
+class GoalCancellation(BaseModel):
     """Who cancels a goal."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(json_schema_extra={"examples": [{"by": "ann"}]})
 
     by: Annotated[str, Field(min_length=1, max_length=limits.ID, description="Who does it.")]
 
@@ -190,7 +192,7 @@ def ros2_router(service: Ros2Service) -> APIRouter:
         responses=_NO_GOAL,
         openapi_extra=creates_nothing("a goal that is cancelled stays cancelled"),
     )
-    async def cancel(goal_id: GoalPath, new: Cancellation) -> Any:
+    async def cancel(goal_id: GoalPath, new: GoalCancellation) -> Any:
         """Nobody is asked. How it ended is in the list of goals; one that is over stays as it is."""
         return await service.cancel_goal(goal_id, new.by)
 
