@@ -34,10 +34,11 @@ class Certificate:
         self._fault = ""
         try:
             self._newest = self._load()
-            self.listening = self._load()
+            listening = self._load()
         except OSError as error:  # what OpenSSL does not take is one, too
             raise InvalidInput(f"tls_certificate, tls_key: {self._named(error)}") from error
-        self.listening.sni_callback = self._choose
+        listening.sni_callback = self._choose
+        self.listening: ssl.SSLContext = listening
 
     def refresh(self) -> bool:
         """Load the pair when a file changed; whether new handshakes get another certificate now. Never raises: a pair
