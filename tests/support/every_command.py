@@ -107,7 +107,7 @@ def calls(words: str, function: Callable[..., Any], known: Mapping[str, str], te
 
 def call(arguments: list[str], folder: Path) -> Called:
     """Run a command to its end in this process and that folder; raises what no command may."""
-    out, err = io.StringIO(), io.StringIO()
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="", write_through=True) for _ in range(2))
     before = os.getcwd()
     os.chdir(folder)
     try:
@@ -119,7 +119,12 @@ def call(arguments: list[str], folder: Path) -> Called:
                 code = ended.code or 0
     finally:
         os.chdir(before)
-    return Called(arguments, code, out.getvalue(), err.getvalue())
+    return Called(arguments, code, *(_written(one) for one in (out, err)))
+
+
+def _written(printed: io.TextIOWrapper) -> str:
+    assert isinstance(printed.buffer, io.BytesIO)
+    return printed.buffer.getvalue().decode("utf-8", "surrogateescape").replace("\r\n", "\n")
 
 
 LISTS = {
