@@ -100,6 +100,7 @@ async def walk(client: httpx.AsyncClient, request: pytest.FixtureRequest) -> Wal
         "link": "none",
         "topic": "odom",
         "map_id": "none",
+        "goal_id": "none",
         "ref": "ev_none",
         "device_id": "host:none",
         "source": "robot-7",
