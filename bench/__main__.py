@@ -12,7 +12,8 @@ from bench import against, audit, policy, rules, stream
 _PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 
-_BY_HAND = "\n## Beside an earlier commit\n"
+_RUN, _BY_HAND = "\nThis run: ", "\n## Beside an earlier commit\n"
+"""What is written anew is between these two."""
 
 
 def main() -> None:
@@ -21,16 +22,15 @@ def main() -> None:
     many = rules.table(rules.run())
     logged = [audit.line(row) for row in audit.run()]
     machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    page = _PAGE.read_text("utf-8")
     text = (
-        "# Benchmarks\n\nWritten by `make bench`, but for the last part. Machines are noisy: the ratios within one run "
-        "count, not the figures."
-        f"\nThis run: {machine}.\n\n## The stream\n\n"
+        f"{page.partition(_RUN)[0]}{_RUN}{machine}.\n\n## The stream\n\n"
         "In brackets each round of ours; beside it the raw limit measured in the same run.\n\n"
         "```\n" + "\n".join(lines) + "\n```\n\n## Policy decisions\n\n```\n" + table.strip() + "\n```\n"
         "\n## Many rules in a store\n\n```\n" + many + "\n```\n"
         "\n## The audit log\n\n```\n" + "\n".join(logged) + "\n```\n"
     )
-    _, kept, by_hand = _PAGE.read_text("utf-8").partition(_BY_HAND)
+    _, kept, by_hand = page.partition(_BY_HAND)
     _PAGE.write_text(text + kept + by_hand, "utf-8")
     sys.stdout.write(text)
 

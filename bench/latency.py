@@ -1,7 +1,8 @@
 """How long an event is on its way from `publish()` to a handler in an idle system: in one process and between two.
 
 `python -m bench.latency` prints for SQLite and Redis the median, the 99th percentile and the longest of COUNT events,
-one every GAP seconds, of each of ROUNDS rounds; `python -m bench --against REV latency` does so by turns with another commit.
+one every GAP seconds, of each of ROUNDS rounds; `python -m bench --against REV latency` does so
+by turns with another commit.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from brain.stream.backends.sqlite import SQLiteBackend
 backend = SQLiteBackend(sys.argv[1])
 sys.stdin.readline()
 backend.append("other", "", "1", [b"an event"])
-backend.tell_others()
+backend.wake_others()
 sys.stdin.readline()
 """
 

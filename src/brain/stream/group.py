@@ -249,7 +249,7 @@ class GroupSession:
 
     def fetch_early(self) -> None:
         """In the thread that has just stored events: fetch for a session that waits for them, and so spare it the way
-        to another thread and back. What goes wrong is met again, and told, by the session's own fetch.
+        to another thread and back. What goes wrong is met again by the session's own fetch.
         """
         if not self._wants_early or not self._fetching.acquire(blocking=False):
             return

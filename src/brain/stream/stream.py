@@ -204,7 +204,7 @@ class EventStream(OutboxStream):
                 session.fetch_early()
         finally:
             self.changes.notify()
-            self._backend.tell_others()
+            self._backend.wake_others()
 
     def start(self) -> None:
         """Begin to store what is journalled."""

@@ -110,10 +110,10 @@ class Backend(Protocol):
         before, and nothing is done (an empty list). Raises MarkMismatch otherwise. "" is the mark of the unknown.
         """
 
-    def tell_others(self) -> None:
+    def wake_others(self) -> None:
         """Wake who waits in other processes for what was appended; called once those of this process know of it.
 
-        The woken would be in their way. Who is not told of it looks in a moment.
+        The woken would be in their way. Who is not woken looks in a moment.
         """
 
     def mark(self, producer: str) -> str:

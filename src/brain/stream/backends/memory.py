@@ -87,7 +87,7 @@ class MemoryBackend:
             self._marks[producer] = mark
             return [self._add(data) for data in records]
 
-    def tell_others(self) -> None:
+    def wake_others(self) -> None:
         """As Backend says. This very memory has no others."""
 
     def mark(self, producer: str) -> str:

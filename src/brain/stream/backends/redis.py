@@ -78,8 +78,8 @@ class RedisBackend:
         ms, _, seq = first.partition("-")
         return [f"{ms}-{number}" for number in range(int(seq), int(seq) + len(records))]
 
-    def tell_others(self) -> None:
-        """As Backend says. Redis has told them."""
+    def wake_others(self) -> None:
+        """As Backend says. Redis has woken them."""
 
     def mark(self, producer: str) -> str:
         """As Backend says."""

@@ -163,7 +163,7 @@ class SQLiteBackend:
             last = db.execute(statement, rows).lastrowid or 0
         return last
 
-    def tell_others(self) -> None:
+    def wake_others(self) -> None:
         """As Backend says."""
         touch(self._log_file)
 
@@ -449,7 +449,7 @@ class SQLiteBackend:
             db.executemany("INSERT INTO events (data, only_group) VALUES (?, ?)", rows)
             last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
         self._last = max(self._last, last[0] if last else 0)
-        self.tell_others()
+        self.wake_others()
         return len(letters)
 
     def discard(self, group: str, positions: Sequence[str] | None = None) -> int:
