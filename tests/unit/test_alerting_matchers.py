@@ -37,3 +37,12 @@ def test_every_fault_is_named() -> None:
 def test_matchers_that_fit_every_alert_are_no_silence(texts: list[str]) -> None:
     with pytest.raises(InvalidInput, match="every alert"):
         parse_matchers(texts, some=True)
+
+
+@pytest.mark.parametrize("value", ["~a", "~.", "~(", " a ", '"a"', '"', '~"', "", "a b", "\x85", "=~a"])
+@pytest.mark.parametrize("operator", ["=", "!="])
+def test_a_matcher_is_read_again_as_it_was(operator: str, value: str) -> None:
+    """A stored silence is: `agent="~."` is no pattern that fits all agents."""
+    made = parse_matcher(f'agent{operator}"{value}"')
+    assert (made.operator, made.value) == (operator, value)
+    assert parse_matcher(str(made)) == made

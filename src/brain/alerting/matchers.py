@@ -36,7 +36,12 @@ class Matcher:
         return fits is not self.operator.startswith("!")
 
     def __str__(self) -> str:
-        return f"{self.label}{self.operator}{self.value}"
+        """As it is written: `parse_matcher` makes the same of it, so a value that would be read otherwise is quoted."""
+        value = self.value
+        is_quoted = len(value) >= 2 and value[0] == value[-1] == '"'
+        if is_quoted or value != value.strip() or (self.operator == "=" and value.startswith("~")):
+            value = f'"{value}"'
+        return f"{self.label}{self.operator}{value}"
 
 
 def parse_matcher(text: str) -> Matcher:
