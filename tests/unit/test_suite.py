@@ -36,8 +36,6 @@ def test_children_are_forked_from_one_server() -> None:
 MAY_SPIN = {
     "conformance/test_event_index.py::rest_of": "each call does a piece of the work",
     "integration/test_redis_faults.py::read_all": "waits in each call for what the other side sends",
-    "support/loud.py::_search": PACE,
-    "support/loud.py::ask": PACE,
     "support/alerting.py::tick": "each look does a piece of the work",
     "support/deliveries.py::_evaluate": "each look does a piece of the work",
     "support/outbox_world.py::ship_all": "each call does a piece of the work",
@@ -102,6 +100,8 @@ MAY_SLEEP = {
     "conformance/test_stream.py::test_a_clock_that_jumps_changes_neither_order_nor_delivery": LASTS,
     "integration/test_cli_policy.py::test_watch_imports_again_when_the_file_changes": "a missing file shows no sign",
     "integration/test_mixed_load.py::times": PACE,
+    "support/loud.py::_search": PACE,
+    "support/loud.py::ask": PACE,
     "integration/test_ros2_links.py::test_a_cut_wire_is_found_within_a_second_and_zero_comes_first": LASTS,
     "integration/test_ros2_recording.py::test_a_killed_recorder_loses_a_second_at_most": PACE,
     "support/flood.py::_publish": PACE,
