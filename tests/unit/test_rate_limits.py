@@ -12,7 +12,7 @@ import pytest
 from brain.access.settings import AccessSettings
 from brain.charter import Principal
 from brain.logs import KIND_LINES, KIND_SECONDS, _EachKind, _StandardError
-from brain.server.costly import AT_ONCE, WAITING, Costly
+from brain.server.costly import AT_ONCE, REST, WAITING, Costly
 from brain.server.nonces import PER_KEY, Nonces
 from brain.server.rate_limits import CHANGE, DECIDE, LOG_IN, READ, Buckets, RateLimits, SenderRate, network_of
 from brain.server.too_many import MOST, QUIET_SECONDS, TooMany
@@ -144,3 +144,25 @@ def test_what_one_sender_asks_beyond_a_limit_is_one_line_in_ten_seconds(caplog: 
     clock.advance(QUIET_SECONDS)
     lines = [line for number in range(MOST + 3) for line in ask(f"c{number}", 1)]
     assert len(lines) == MOST + 1, "those beyond are counted as one"
+
+
+async def test_searches_that_wait_for_each_other_leave_the_processor_for_as_long_as_they_took() -> None:
+    costly = Costly()
+    loop = asyncio.get_running_loop()
+    times: list[tuple[float, float]] = []
+
+    async def search() -> None:
+        async with costly.turn("a"):
+            began = loop.time()
+            over = loop.create_future()
+            loop.call_later(0.02, over.set_result, None)
+            await over
+            times.append((began, loop.time()))
+
+    await asyncio.gather(*(search() for _ in range(AT_ONCE + 1)))
+    first_end = min(end for _, end in times)
+    last_begin = max(begin for begin, _ in times)
+    assert last_begin - first_end >= 0.9 * 0.02
+    began = loop.time()
+    async with costly.turn("b"):
+        assert loop.time() - began < REST, "others wait for nothing"

@@ -9,6 +9,9 @@ from contextlib import asynccontextmanager
 
 AT_ONCE = max(1, min(4, (os.cpu_count() or 2) - 1))
 """A processor is left for all else: searches take what there is."""
+REST = 0.1
+"""Where a sender's searches wait for each other, the next one begins as long after the end of one as that took, at most
+so many seconds later: a processor that searches without a pause is missing where decisions come in bursts."""
 WAITING = 32
 """How many more may wait; beyond that they are refused."""
 _PATHS = frozenset(
@@ -44,9 +47,15 @@ class Costly:
         """Waits until it is this search's turn, and holds it inside the block."""
         turns = self._turns.setdefault(name, _Turns())
         turns.count += 1
+        loop = asyncio.get_running_loop()
         try:
-            async with turns.at_once:
+            await turns.at_once.acquire()
+            began = loop.time()
+            try:
                 yield
+            finally:
+                rest = min(loop.time() - began, REST) if turns.count > AT_ONCE else 0.0
+                loop.call_later(rest, turns.at_once.release)
         finally:
             turns.count -= 1
             if turns.count == 0:
