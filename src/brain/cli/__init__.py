@@ -17,6 +17,7 @@ from brain import __version__, logs
 from brain.errors import BrainError
 from brain.extras import missing_extra, needs
 from brain.kit.cli.records import WORDS, as_record
+from brain.neutral import plain_text, printable
 from brain.plugins import Command, plugins
 
 with needs("the command `brain`"):
@@ -215,10 +216,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if known is None:
             raise
         faults = [fault for fault in getattr(known, "faults", ()) if fault not in str(known)]
-        print(f"error: {known}", *(f"  {fault}" for fault in faults), sep="\n", file=sys.stderr)
+        told = "\n".join([f"error: {known}", *(f"  {fault}" for fault in faults)])
+        print(plain_text(told), file=sys.stderr)  # what others wrote may be in it
         sys.exit(USAGE_EXIT)
     except OSError as error:
         if error.filename is None:
             raise
-        print(f"error: {os.fsdecode(error.filename)}: {error.strerror}", file=sys.stderr)
+        print(f"error: {printable(os.fsdecode(error.filename))}: {error.strerror}", file=sys.stderr)
         sys.exit(USAGE_EXIT)
