@@ -88,15 +88,17 @@ def consume(place: Place, folder: Path, worker: bool = False, profile: str | Non
     brain = str(Path(sys.executable).with_name("brain"))
     others = [name for name in _CONSUMERS if not worker or name != "audit"]
     environment = {**os.environ, "BRAIN_CONSUMERS": ",".join(others), "BRAIN_LOG_LEVEL": "error"}
-    database = ["--database", place.database] if place.database else []
-    commands = [[brain, "serve", "--stream", place.stream, *database, "--port", str(free_port())]]
+    if place.database:
+        environment["BRAIN_DATABASE"] = place.database
+    commands = [([brain, "serve", "--stream", place.stream, "--port", str(free_port())], environment)]
     if worker:
-        own = ["--database", f"sqlite:///{folder / 'worker.db'}"]
-        commands.append([brain, "worker", "audit", "--stream", place.stream, *own])
+        own = {**environment, "BRAIN_DATABASE": f"sqlite:///{folder / 'worker.db'}"}
+        commands.append(([brain, "worker", "audit", "--stream", place.stream], own))
     began = time.perf_counter()
     with open(folder / "log", "wb") as log:
         started = [
-            subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log) for command in commands
+            subprocess.Popen(command, cwd=folder, env=settings, stdout=log, stderr=log)
+            for command, settings in commands
         ]
         try:
             spying = None
