@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from brain import Event, EventStream
 from brain.kit.database import create_tables, open_database
 from brain.kit.positions import POSITIONS
 from brain.kit.projection import Item, Projection
+from brain.kit.rounds import Rounds
+from brain.stream.decoded import Page
 from support.projecting import projection_on
 from support.waiting import until
 
@@ -162,3 +165,37 @@ async def test_what_was_redriven_for_one_is_read_by_that_one_alone(stream: Event
         await stream.publish(make(1))
         await until(lambda: all(one.applied == 2 for one in projections))
     assert written(database) == {key: [0, 1] for key in NAMES}
+
+
+class Gated:
+    """A member whose transaction goes on when its gate is open."""
+
+    wants_all = True
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        self.began = threading.Event()
+        self.gate = threading.Event()
+
+    def passed_over(self, page: Page) -> str | None:
+        return None
+
+    def apply_page(self, db: sa.Connection, page: Page) -> Callable[[], str]:
+        self.began.set()
+        assert self.gate.wait(20)
+        return lambda: "2"
+
+
+async def test_who_comes_to_where_a_round_is_under_way_does_not_wait_for_what_comes_after_it(
+    stream: EventStream, database: sa.Engine
+) -> None:
+    rounds, page = Rounds(stream, database), Page(())
+    early, late = Gated("early"), Gated("late")
+    late.gate.set()
+    rounds.enter(early, "1")
+    first = asyncio.create_task(rounds.apply(early, "1", page))
+    await until(early.began.is_set)
+    rounds.enter(late, "1")
+    second = asyncio.create_task(rounds.apply(late, "1", page))
+    early.gate.set()
+    assert (await asyncio.wait_for(first, 20)).position == (await asyncio.wait_for(second, 20)).position == "2"

@@ -72,9 +72,10 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 READERS = {"threats", "immune", "immune.measures"} | {name for name, plugin in plugins().items() if plugin.runs} - {
-    "dna"
+    "approvals",
+    "dna",
 }
-"""The plug-ins that read the stream of a new server; dna does when an agent has a genome."""
+"""The plug-ins that read the stream of a new server; approvals does when people are named, dna when an agent has a genome."""
 
 
 async def settled(stream: EventStream) -> bool:

@@ -69,8 +69,9 @@ class Served(NamedTuple):
         return await self.client.request(method, path, headers={"Authorization": f"Bearer {key}"}, **more)
 
     async def events(self, pattern: str) -> list[dict[str, Any]]:
-        answer = await self.ask(ADMIN, "GET", f"/api/events?pattern={pattern}&limit=1000&newest_first=false")
-        return [one["event"] for one in answer.json()["events"]]
+        """All of them, from the first; more than one page has."""
+        await asyncio.to_thread(self.stream.flush)
+        return [event.to_dict() async for event in self.stream.replay(pattern)]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -64,7 +64,7 @@ def test_a_database_that_cannot_be_had_is_said(tmp_path: Path, capsys: pytest.Ca
 @pytest.mark.parametrize("command", ["list", "retry"])
 def test_a_name_that_no_plug_in_has_is_refused(database: str, command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("outbox", command, "nosuch") == 2
-    assert "plug-in 'nosuch' is not installed; there are access, alerting, audit" in capsys.readouterr().err
+    assert "plug-in 'nosuch' is not installed; there are access, alerting, approvals, audit" in capsys.readouterr().err
 
 
 def test_the_former_name_of_a_plug_in_is_taken(database: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,6 @@ from typing import Annotated, Any
 from brain import __version__, logs
 from brain.errors import BrainError
 from brain.extras import missing_extra, needs
-from brain.kit.cli.records import WORDS, as_record
 from brain.neutral import plain_text, printable
 from brain.plugins import Command, plugins
 
@@ -145,6 +144,8 @@ def _keep_records(group: typer.Typer) -> None:
 
 
 def _with_records(function: Callable[..., Any]) -> Callable[..., Any]:
+    from brain.kit.cli.records import WORDS, as_record
+
     named = WORDS.intersection(inspect.signature(function).parameters)
     if not named or hasattr(function, "__wrapped__"):  # has none, or is one of these already
         return function

@@ -28,6 +28,9 @@ __all__ = ["Applied", "Member", "Rounds"]
 
 log: Log = Log("brain.projection")
 
+_APPLYING = "applying"
+"""In the place of a position: nobody waits for a member whose round is under way, not even at the same position."""
+
 
 class Applied(NamedTuple):
     """The position reached, and how many seconds the transaction took."""
@@ -70,7 +73,7 @@ class Rounds:
         self._stream = weakref.ref(stream)
         self._database = database
         self._loop = asyncio.get_running_loop()
-        self._under_way: dict[Member, str | None] = {}  # where each goes on; None: it finds out
+        self._under_way: dict[Member, str | None] = {}  # where each goes on; None: it finds out; or _APPLYING
         self._batches: dict[Member, _Batch] = {}  # handed in
         self._reads: dict[tuple[str, str, int], _Read] = {}
         self._running: set[asyncio.Task[None]] = set()
@@ -140,6 +143,7 @@ class Rounds:
             return
         for member in here:
             del self._batches[member]
+            self._under_way[member] = _APPLYING
         self._forget_reads(position)
         running = asyncio.ensure_future(self._run(here))
         self._running.add(running)
