@@ -75,7 +75,7 @@ READERS = {"threats", "immune", "immune.measures"} | {name for name, plugin in p
     "approvals",
     "dna",
 }
-"""The plug-ins that read the stream of a new server; approvals does when people are named, dna when an agent has a genome."""
+"""Who reads the stream of a new server; approvals does when people are named, dna when agents have genomes."""
 
 
 async def settled(stream: EventStream) -> bool:

@@ -110,7 +110,7 @@ def test_each_way_in_says_the_pip_line(tmp_path: Path) -> None:
     ("absent", "command", "said"),
     [
         ("core", "policy schema", "the command `brain` needs typer, which is not installed; run: {cli}"),
-        (OF_SERVER, "serve", "needs starlette, which is not installed; run: {server}"),
+        (OF_SERVER, "serve --port 0", "needs starlette, which is not installed; run: {server}"),
         (OF_SERVER, "audit verify", "needs cryptography, which is not installed; run: {server}"),
         (OF_CONNECTORS, "demo", "the demo needs httpx, which is not installed; run: {server,connectors}"),
         (
@@ -118,7 +118,11 @@ def test_each_way_in_says_the_pip_line(tmp_path: Path) -> None:
             "events replay --stream redis://x",
             "a stream on Redis needs redis, which is not installed; run: {redis}",
         ),
-        (OF_CONNECTORS, "serve", "[alerting.notifiers] needs httpx, which is not installed; run: {connectors}"),
+        (
+            OF_CONNECTORS,
+            "serve --port 0",
+            "[alerting.notifiers] needs httpx, which is not installed; run: {connectors}",
+        ),
     ],
 )
 def test_a_command_says_which_extra_it_needs(tmp_path: Path, absent: str, command: str, said: str) -> None:
