@@ -17,6 +17,7 @@ from brain.kit.database import create_tables, open_database
 from brain.kit.positions import POSITIONS
 from brain.kit.projection import Item, Projection
 from brain.kit.rounds import Rounds
+from brain.stream.backends import Entry
 from brain.stream.decoded import Page
 from support.projecting import projection_on
 from support.waiting import until
@@ -199,3 +200,18 @@ async def test_who_comes_to_where_a_round_is_under_way_does_not_wait_for_what_co
     second = asyncio.create_task(rounds.apply(late, "1", page))
     early.gate.set()
     assert (await asyncio.wait_for(first, 20)).position == (await asyncio.wait_for(second, 20)).position == "2"
+
+
+async def test_who_is_late_decodes_nothing_again(stream: EventStream, database: sa.Engine) -> None:
+    rounds, entry = Rounds(stream, database), Entry("2", make(1).encode())
+    early, late = Gated("early"), Gated("late")
+    pages = []
+    for member in (early, late):
+        member.gate.set()
+        rounds.enter(member, "1")
+        page = await rounds.read(member, ("1", ""), 10, lambda: Page([entry]))
+        assert page is not None
+        pages.append(page)
+        assert (await rounds.apply(member, "1", page)).position == "2"
+    assert pages[0] is not pages[1], "the late one has looked for itself"
+    assert pages[0].decoded(None)[0].event is pages[1].decoded(None)[0].event is not None

@@ -134,6 +134,17 @@ def test_a_page_decodes_what_is_wanted_once(decoded: Counter[bytes]) -> None:
     assert len({one.digest for one in items}) == 11
 
 
+def test_pages_that_overlap_decode_what_is_in_both_once(decoded: Counter[bytes]) -> None:
+    some = [*entries(6)]
+    first, second, other = Page(some[:4]), Page(some[2:]), Page([Entry("2", b"another"), some[3]])
+    for page in (second, other):
+        page.share([first])
+    positions = [[item.position for item in page.decoded(None)] for page in (second, first, other)]
+    assert positions == [["2", "3", "4", "5"], ["0", "1", "2", "3"], ["2", "3"]]
+    assert other.decoded(None)[0].event is None, "other bytes at the same position are another event"
+    assert {entry.data: 1 for entry in some} | {b"another": 1} == decoded
+
+
 def test_many_threads_decode_an_event_once(decoded: Counter[bytes]) -> None:
     some = list(entries(200))
     page, start = Page(some), threading.Barrier(4)

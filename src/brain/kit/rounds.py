@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import sqlalchemy as sa
@@ -28,6 +29,9 @@ __all__ = ["Applied", "Member", "Rounds"]
 
 log: Log = Log("brain.projection")
 
+_KEPT_PAGES = 4
+_SHARED = 250
+"""Events of a page that is kept for who is late: of a backlog all read the same one."""
 _APPLYING = "applying"
 """In the place of a position: nobody waits for a member whose round is under way, not even at the same position."""
 
@@ -77,6 +81,7 @@ class Rounds:
         self._batches: dict[Member, _Batch] = {}  # handed in
         self._reads: dict[tuple[str, str, int], _Read] = {}
         self._running: set[asyncio.Task[None]] = set()
+        self._recent: deque[Page] = deque(maxlen=_KEPT_PAGES)
 
     @staticmethod
     def of(stream: EventStream, database: sa.Engine) -> Rounds:
@@ -123,10 +128,18 @@ class Rounds:
                 return page
         stream = self._stream()
         assert stream is not None
-        task = asyncio.ensure_future(stream.call(read))
+        task = asyncio.ensure_future(self._shared(stream.call(read)))
         task.add_done_callback(_look_at)
         self._reads[(*place, size)] = _Read(task, {member})
         return await asyncio.shield(task)
+
+    async def _shared(self, reading: Awaitable[Page | None]) -> Page | None:
+        """The page that is read; an event that a member read just before is not decoded again for one that is late."""
+        page = await reading
+        if page is not None and 0 < len(page.entries) <= _SHARED:
+            page.share(self._recent)
+            self._recent.append(page)
+        return page
 
     async def apply(self, member: Member, position: str, page: Page) -> Applied:
         """Apply the page, which was read after the position, with what the others do there."""

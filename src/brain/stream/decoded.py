@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from hashlib import blake2b, sha256
 from typing import NamedTuple
 
@@ -50,6 +51,7 @@ class Page:
         self._lock = InterruptibleLock()
         self._items: list[DecodedEvent | None] = [None] * len(entries)
         self._all: Sequence[DecodedEvent] | None = None
+        self._earlier: Sequence[Page] = ()
 
     def decoded(self, wanted: EventFilter | None, pattern: Pattern | None = None) -> Sequence[DecodedEvent]:
         """Those of the events that are wanted; by the same pattern, where all are decoded anyway."""
@@ -67,15 +69,42 @@ class Page:
                 ]
             return [self._item(place) for place, entry in enumerate(self.entries) if wanted(entry.data)]
 
+    def share(self, earlier: Iterable[Page]) -> None:
+        """Have what these pages hold as well, the same bytes at the same positions, decoded there, once for all."""
+        self._earlier = [page for page in earlier if self._first in page.places or page._first in self.places]
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """Where in the page each position is."""
+        return {entry.position: place for place, entry in enumerate(self.entries)}
+
+    @property
+    def _first(self) -> str:
+        return self.entries[0].position if self.entries else ""
+
     def _item(self, place: int) -> DecodedEvent:
         found = self._items[place]
         if found is None:
-            position, data = self.entries[place]
-            try:
-                event = Event.decode(data)
-                found = DecodedEvent(position, data, event, digest_of(event.id))
-            except EnvelopeError as error:
-                log.warning("stored bytes are not an event; passing them over", position=position, error=str(error))
-                found = DecodedEvent(position, data, None)
+            entry = self.entries[place]
+            shared = (page._same(entry) for page in self._earlier)
+            found = next((item for item in shared if item is not None), None) or _decode(entry)
             self._items[place] = found
         return found
+
+    def _same(self, entry: Entry) -> DecodedEvent | None:
+        """The decoded event of the entry, when the page holds it."""
+        place = self.places.get(entry.position)
+        if place is None or self.entries[place].data != entry.data:
+            return None
+        with self._lock:
+            return self._item(place)
+
+
+def _decode(entry: Entry) -> DecodedEvent:
+    position, data = entry
+    try:
+        event = Event.decode(data)
+        return DecodedEvent(position, data, event, digest_of(event.id))
+    except EnvelopeError as error:
+        log.warning("stored bytes are not an event; passing them over", position=position, error=str(error))
+        return DecodedEvent(position, data, None)
