@@ -6,7 +6,7 @@ import asyncio
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,8 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from http_message_signatures import HTTPMessageSigner, HTTPSignatureKeyResolver, algorithms
+from http_message_signatures import HTTPMessageSigner, HTTPMessageVerifier, HTTPSignatureKeyResolver, algorithms
+from http_message_signatures.exceptions import InvalidSignature
 from pydantic import SecretStr
 from typer import Typer
 from typer.testing import CliRunner
@@ -156,6 +157,20 @@ async def test_a_foreign_signer_proves_an_agent(served: Served, count: int) -> N
     ]
     assert found["payload"]["environment"] == {"identity": "proved"}
     assert found["meta"]["principal"] == {"kind": "agent", "name": "a1", "how": "signature", "address": "127.0.0.1"}
+
+
+@pytest.mark.parametrize("count", sizes(5, 200))
+async def test_a_foreign_verifier_takes_our_signatures(served: Served, count: int) -> None:
+    verifier = HTTPMessageVerifier(signature_algorithm=algorithms.ED25519, key_resolver=OneKey(served.key))
+    for number in range(count):
+        body = BODY.replace(b"pay", f"pay-{number}".encode())
+        request = served.client.build_request("POST", EVALUATE, content=body, headers=served.ours(body))
+        (taken,) = verifier.verify(request, max_age=timedelta(minutes=1))
+        assert taken.parameters["keyid"] == key_id(raw(served.key))
+        assert set(taken.covered_components) >= {'"@method"', '"@target-uri"', '"content-digest"'}
+        other = served.client.build_request("PUT", EVALUATE, content=body, headers=request.headers)
+        with pytest.raises(InvalidSignature):
+            verifier.verify(other, max_age=timedelta(minutes=1))
 
 
 async def test_a_delegate_asks_in_the_place_of_another(served: Served) -> None:

@@ -73,6 +73,29 @@ def test_planted_secrets_are_found_nowhere(every: int, tmp_path: Path) -> None:
     assert len(SECRETS) >= 50
 
 
+async def test_an_agent_whose_name_looks_like_a_secret_is_contained(tmp_path: Path) -> None:
+    """Measures hold the agent's name as it asks; what is said about it is kept without its secrets."""
+    agent, said = TEXTS[0][0], TEXTS[1][0]
+    async with running_server(without_consumers(f"sqlite:///{tmp_path}/b.db")) as (_, client):
+        rule = {"id": "all", "name": "All", "effect": "ALLOW", "conditions": [], "everyone": True}
+        assert (await client.post("/api/policy/rules", json=rule)).status_code == 201
+
+        async def is_allowed() -> bool:
+            answer = await client.post("/api/policy/evaluate", json={"agent_id": agent, "action": "read"})
+            return bool(answer.json()["allowed"])
+
+        assert await is_allowed()
+        contained = {"agent_id": agent, "reason": said, "ttl": 60}
+        made = await client.post("/api/policy/containments", json=contained)
+        assert made.status_code == 201
+        assert TEXTS[1][1] not in made.text
+        assert not await is_allowed()
+        assert (await client.delete(f"/api/policy/containments/{agent}")).status_code == 204
+        assert await is_allowed()
+        assert (await client.put("/api/policy/kill-switch", json={"reason": said, "allow": [agent]})).status_code == 200
+        assert await is_allowed()
+
+
 async def test_who_did_it_is_kept_without_secrets(tmp_path: Path) -> None:
     """A `by` of the query, too, which is no part of a body."""
     async with running_server(without_consumers(f"sqlite:///{tmp_path}/b.db")) as (_, client):

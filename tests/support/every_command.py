@@ -71,7 +71,13 @@ def _leaves(command: Any, words: str) -> dict[str, Callable[..., Any]]:
     return found
 
 
-def calls(words: str, function: Callable[..., Any], known: Mapping[str, str], text: str, file: Path) -> list[list[str]]:
+AGENTS = frozenset({"agent", "agent_id", "allow"})
+"""Parameters that name agents: measures keep them as they are, since rules decide by them."""
+
+
+def calls(
+    words: str, function: Callable[..., Any], known: Mapping[str, str], text: str, file: Path, agents: str
+) -> list[list[str]]:
     """Arguments for a command: with what is known, as JSON too, with the text in each place, and in all names."""
     parameters = [
         (name, typer.main.get_params_from_function(function)[name])
@@ -86,7 +92,9 @@ def calls(words: str, function: Callable[..., Any], known: Mapping[str, str], te
         required = getattr(info, "default", None) is ... or (parameter.default is inspect.Parameter.empty)
         value = known.get(f"{words.split()[0]} {name}", known.get(name, text))
         other = text
-        if "Path" in kind or name in ("context", "candidate", "kept"):
+        if name in AGENTS:
+            value, other = known.get(name, agents), agents
+        elif "Path" in kind or name in ("context", "candidate", "kept"):
             value = other = str(file)
         elif "bool" in kind:
             continue
@@ -96,7 +104,7 @@ def calls(words: str, function: Callable[..., Any], known: Mapping[str, str], te
             flag = next(one for one in info.param_decls or [f"--{name.replace('_', '-')}"] if one.startswith("--"))
             flag = flag.split("/")[0]
             if required:
-                plain, full, foreign = [*plain, flag, value], [*full, flag, text], [*foreign, flag, other]
+                plain, full, foreign = [*plain, flag, value], [*full, flag, other], [*foreign, flag, other]
             else:
                 options.append([flag, other])
         elif required:
@@ -154,10 +162,10 @@ def known_ids(folder: Path) -> dict[str, str]:
     return found
 
 
-def all_calls(folder: Path, text: str, file: Path, every: int) -> Iterator[Called]:
-    """Each command, one of so many, with all its arguments."""
+def all_calls(folder: Path, text: str, file: Path, every: int, agents: str = "") -> Iterator[Called]:
+    """Each command, one of so many, with all its arguments; `agents` is what agents are called, else the text."""
     known = known_ids(folder)
     for number, (words, function) in enumerate(every_command().items()):
         if words not in NEVER_ENDS and number % every == 0:
-            for arguments in calls(words, function, known, text, file):
+            for arguments in calls(words, function, known, text, file, agents or text):
                 yield call(arguments, folder)

@@ -11,7 +11,7 @@ from support.secrets_planted import planted
 
 OPEN = ("environment", "params", "metadata", "details", "payload", "evidence", "data", "labels", "attributes", "input")
 """Fields that take any object."""
-IDS = ("agent_id",)
+IDS = frozenset({"agent_id", "allow"})
 """What things are looked up by stays, and numbers in it are no cards: docs/privacy.md says so."""
 WITHOUT = {
     "/api/access/": "a name that holds a secret is refused",
@@ -68,5 +68,5 @@ def bodies(example: dict[str, Any], texts: Iterator[str]) -> Iterator[dict[str, 
             yield {**example, name: planted()}
     for path in leaves(example):
         text = next(texts)
-        if path[-1] not in IDS:
+        if IDS.isdisjoint(path):
             yield replaced(example, path, text)

@@ -10,6 +10,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
 
+import brain
 from brain import logs
 from brain.audit.cef import cef
 from brain.audit.export import write_csv, write_jsonl
@@ -31,12 +33,13 @@ from brain.connectors.sender import Sender, json_request
 from brain.connectors.tickets import TICKET_SYSTEMS, NewTicket
 from brain.kit.cli.common import print_json, print_json_array
 from brain.kit.cli.tables import cell
-from brain.kit.cli.text import printable, summary
+from brain.kit.cli.text import print_text, printable, summary
 from brain.links.alertmanager import Alertmanager
 from brain.links.settings import AlertmanagerSettings
 from brain.text import one_line, one_line_units
 from support.hostile import ACTS, HOSTILE
 
+SOURCE = Path(brain.__file__).parent
 texts = st.lists(st.one_of(st.sampled_from(HOSTILE), st.text(max_size=5)), min_size=1, max_size=5).map("".join)
 
 
@@ -230,3 +233,23 @@ def test_commands_print_json_that_says_the_same(capsys: pytest.CaptureFixture[st
     assert ACTS.search(lines.replace("\n", "")) is None
     first, _, second = lines.partition("}\n")
     assert json.loads(first + "}") == {"text": text} and json.loads(second) == [{"text": text}]
+
+
+@pytest.mark.parametrize("err", [False, True])
+def test_commands_print_texts_of_others_as_escapes(err: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    print_text("".join(HOSTILE) + "\tä\n€", err=err)
+    printed = capsys.readouterr()
+    shown = printed.err if err else printed.out
+    assert ACTS.search(shown) is None
+    assert shown.endswith("\tä\n€\n")
+
+
+def test_no_command_prints_past_it() -> None:
+    """So that a new command need not think of it."""
+    past = {
+        f"{path.relative_to(SOURCE)}:{text.count(chr(10), 0, found.start()) + 1}"
+        for path in SOURCE.rglob("*.py")
+        for text in [path.read_text()]
+        for found in re.finditer(r"(?<![\w.])(?:typer|click)\.echo\(", text)
+    }
+    assert {place.partition(":")[0] for place in past} == {"cli/__init__.py", "kit/cli/text.py"}, past

@@ -15,6 +15,7 @@ from brain.policy import PolicyEngine, Rule
 from brain.policy.cases import junit, read_cases, run_cases
 from brain.policy.files import dump_policy, parse_policy, read_policy
 from brain.policy.schema import policy_schema
+from support.hostile import ACTS, HOSTILE
 from support.policy_strategies import rule_sets
 
 PROJECT = Path(__file__).parents[2]
@@ -196,6 +197,16 @@ def test_what_is_written_reads_back(as_json: bool, rules: list[Rule]) -> None:
     text = dump_policy(rules, as_json=as_json)
     assert list(parse_policy(text).rules) == rules
     SCHEMA.validate(json.loads(dump_policy(rules, as_json=True)))
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_is_written_acts_nowhere(as_json: bool) -> None:
+    rule = Rule(id="a", name="".join(HOSTILE), effect="DENY", metadata={text: [text] for text in HOSTILE})
+    text = dump_policy([rule], as_json=as_json)
+    assert ACTS.search(text) is None
+    assert parse_policy(text).rules == (rule,)
+    plain = Rule(id="a", name="Ünïcode stays", effect="DENY")
+    assert plain.name in dump_policy([plain], as_json=as_json)
 
 
 def test_the_published_schema_is_what_the_code_says() -> None:

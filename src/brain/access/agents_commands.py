@@ -11,6 +11,7 @@ import typer
 
 from brain.access.commands import in_store, user
 from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array, run
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.access.agent_models import Agent
@@ -51,7 +52,7 @@ def register(
         found = _with_agents(
             stream, lambda agents: agents.register_by_issuer(agent, issuer, subject, user()), makes=True
         )
-        print_json(_row(found)) if as_json else typer.echo(f"{found.id} is registered, proven by tokens of {issuer}")
+        print_json(_row(found)) if as_json else print_text(f"{found.id} is registered, proven by tokens of {issuer}")
         return
     if out is not None:
         key = make_private_key(out)
@@ -63,7 +64,7 @@ def register(
     if as_json:
         print_json(_row(found))
     else:
-        typer.echo(f"{found.id} is registered, key id {found.keyid}")
+        print_text(f"{found.id} is registered, key id {found.keyid}")
 
 
 def registered(as_json: JsonOption = False, stream: StreamOption = None) -> None:
@@ -73,15 +74,15 @@ def registered(as_json: JsonOption = False, stream: StreamOption = None) -> None
         print_json_array(_row(agent) for agent in found)
         return
     for agent in found:
-        typer.echo(f"{agent.id}  {agent.keyid}  {'active' if agent.retired_at is None else 'retired'}")
+        print_text(f"{agent.id}  {agent.keyid}  {'active' if agent.retired_at is None else 'retired'}")
     if not found:
-        typer.echo("no agents; register one with: brain agents register AGENT --out AGENT.pem")
+        print_text("no agents; register one with: brain agents register AGENT --out AGENT.pem")
 
 
 def retire(agent: AgentArgument, stream: StreamOption = None) -> None:
     """End an agent's key and sessions. Servers see it within two seconds."""
     found = _with_agents(stream, lambda agents: agents.retire(agent, by=user()))
-    typer.echo(f"{found.id} is retired")
+    print_text(f"{found.id} is retired")
 
 
 def session(
@@ -96,7 +97,7 @@ def session(
     if as_json:
         print_json(given)
     else:
-        typer.echo(given["session"])
+        print_text(given["session"])
 
 
 def delegate(
@@ -121,7 +122,7 @@ def delegate(
     until = int(time.time() + minutes * 60)
     check_link(to, agent, until, links[-1] if links else None)
     link = new_link(read_private_key(key), to, agent, until, links[-1] if links else None)
-    typer.echo(", ".join([*links, link]))
+    print_text(", ".join([*links, link]))
 
 
 def _with_agents(url: str | None, act: Callable[[Agents], T], *, makes: bool = False, reads: bool = False) -> T:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array, run
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.access.models import Key
@@ -60,9 +61,9 @@ def list_keys(as_json: JsonOption = False, stream: StreamOption = None) -> None:
         print_json_array({**_row(key), "last_used_at": uses.get(key.name)} for key in found)
         return
     for key in found:
-        typer.echo(f"{key.name}  {key.role.value}  {key.kind}  {key.begins}...  {_state(key)}  {_used(uses, key)}")
+        print_text(f"{key.name}  {key.role.value}  {key.kind}  {key.begins}...  {_state(key)}  {_used(uses, key)}")
     if not found:
-        typer.echo("no keys; make one with: brain keys new NAME --role viewer")
+        print_text("no keys; make one with: brain keys new NAME --role viewer")
 
 
 @app.command()
@@ -80,13 +81,13 @@ def rotate(
 def revoke(name: NameArgument, stream: StreamOption = None) -> None:
     """End a key, for good. Servers see it within two seconds."""
     key = _with_keys(stream, lambda keys: keys.revoke(name, by=user()))
-    typer.echo(f"{key.name} is revoked")
+    print_text(f"{key.name} is revoked")
 
 
 @app.command()
 def roles() -> None:
     """Print the rules that say what each role may do: a policy file, for the setting `rules` of access."""
-    typer.echo(Path(__file__).with_name("roles.json").read_text(encoding="utf-8"), nl=False)
+    print_text(Path(__file__).with_name("roles.json").read_text(encoding="utf-8"), nl=False)
 
 
 def _with_keys(url: str | None, act: Callable[[Keys], T], *, makes: bool = False, reads: bool = False) -> T:
@@ -124,8 +125,8 @@ def _show(made: NewKey, as_json: bool) -> None:
     if as_json:
         print_json({**_row(made.key), "key": made.secret})
         return
-    typer.echo(made.secret)
-    typer.echo(f"key {made.key.name}, role {made.key.role.value}; it is shown this once", err=True)
+    print_text(made.secret)
+    print_text(f"key {made.key.name}, role {made.key.role.value}; it is shown this once", err=True)
 
 
 def _row(key: Key) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from brain.kit.cli.common import JsonOption, StreamOption, print_json, run
+from brain.kit.cli.text import print_text
 
 app: typer.Typer = typer.Typer(no_args_is_help=True, help="Approvals by links: make one for a person.")
 
@@ -28,7 +29,7 @@ def link(
     if as_json:
         print_json({"approval_id": approval, "approver": name, "url": url, "expires_at": expires_at})
     else:
-        typer.echo(url)
+        print_text(url)
 
 
 async def _made(approval: str, name: str, given: str | None) -> tuple[str, float]:

@@ -217,8 +217,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if known is None:
             raise
         faults = [fault for fault in getattr(known, "faults", ()) if fault not in str(known)]
-        lines = "\n".join([f"error: {known}", *(f"  {fault}" for fault in faults)])
-        print(plain_text(lines), file=sys.stderr)  # what others wrote may be in it
+        message = "\n".join([f"error: {known}", *(f"  {fault}" for fault in faults)])
+        print(plain_text(message), file=sys.stderr)  # what others wrote may be in it
         sys.exit(USAGE_EXIT)
     except OSError as error:
         if error.filename is None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.detections.backtest import Backtest
@@ -59,8 +60,8 @@ def check(paths: PathsArgument = None, as_json: JsonOption = False) -> None:
         print_json_array({"path": one.path, "title": one.title, "problem": one.text} for one in loaded.problems)
     else:
         for one in loaded.problems:
-            typer.echo(str(one))
-        typer.echo(f"{len(files)} files, {len(mine)} detections, {len(loaded.problems)} problems", err=True)
+            print_text(str(one))
+        print_text(f"{len(files)} files, {len(mine)} detections, {len(loaded.problems)} problems", err=True)
     if loaded.problems:
         raise typer.Exit(1)
 
@@ -86,8 +87,8 @@ def run_tests(paths: PathsArgument = None, as_json: JsonOption = False) -> None:
     else:
         for one in failed:
             wanted = "a hit" if one.case.is_hit else "no hit"
-            typer.echo(f"FAILED {one.case.path}: {one.case.name}: expected {wanted}; found {one.text}")
-        typer.echo(f"{len(results) - len(failed)} passed, {len(failed)} failed")
+            print_text(f"FAILED {one.case.path}: {one.case.name}: expected {wanted}; found {one.text}")
+        print_text(f"{len(results) - len(failed)} passed, {len(failed)} failed")
     if failed:
         raise typer.Exit(1)
 
@@ -115,7 +116,7 @@ def list_all(paths: PathsArgument = None, as_json: JsonOption = False) -> None:
         return
     for row in rows:
         if row["reports"]:
-            typer.echo(f"{row['name']}: {row['title']} ({row['kind']}, {row['level']}; {', '.join(row['tags'])})")
+            print_text(f"{row['name']}: {row['title']} ({row['kind']}, {row['level']}; {', '.join(row['tags'])})")
     _print_problems(loaded)
 
 
@@ -166,7 +167,7 @@ def list_hits(
         print_json_array(msgspec.to_builtins(found))
         return
     for one in found:
-        typer.echo(
+        print_text(
             f"{moment(one.opened_at)} {one.name} ({one.level}) {printable(one.source)}: {one.count}, {one.threat}"
         )
 
@@ -212,7 +213,7 @@ def _loaded_with(path: Path, folders: list[Path]) -> Loaded:
 
 def _print_problems(loaded: Loaded) -> None:
     for one in loaded.problems[:SHOWN]:
-        typer.echo(f"left out: {one}", err=True)
+        print_text(f"left out: {one}", err=True)
 
 
 def _print_backtest(found: Backtest, loaded: Loaded, as_json: bool) -> None:
@@ -230,12 +231,12 @@ def _print_backtest(found: Backtest, loaded: Loaded, as_json: bool) -> None:
                     "dropped": found.dropped})  # fmt: skip
         return
     for row in rows[:SHOWN]:
-        typer.echo(
+        print_text(
             f"{moment(row['opened_at'])} {row['name']} ({row['level']}) {printable(row['source'])}: {row['count']}"
         )
     if len(rows) > SHOWN:
-        typer.echo(f"... and {len(rows) - SHOWN} more; --json prints all")
+        print_text(f"... and {len(rows) - SHOWN} more; --json prints all")
     for what, count in found.dropped.items():
-        typer.echo(f"not counted: {what}: {count}", err=True)
-    typer.echo(f"{found.events:,} events, {found.seen:,} of types that rules are about, {len(rows)} hits")
-    typer.echo(f"{found.rate:,.0f} events a second", err=True)
+        print_text(f"not counted: {what}: {count}", err=True)
+    print_text(f"{found.events:,} events, {found.seen:,} of types that rules are about, {len(rows)} hits")
+    print_text(f"{found.rate:,.0f} events a second", err=True)

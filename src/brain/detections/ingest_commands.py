@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json_array, run
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.detections.ingest import LogIngest
@@ -167,11 +168,11 @@ def _check_readable(ingest: LogIngest, kind: str, files: Sequence[Path]) -> None
     line = f"{names}: {summary.read} records, {summary.counted} counted"
     line += f", {summary.repeated} known before" if summary.repeated else ""
     line += f", {summary.passed_over} passed over" if summary.passed_over else ""
-    typer.echo(line, err=True)
+    print_text(line, err=True)
     if summary.unreadable:
-        typer.echo(f"{summary.unreadable} records could not be read, for example", err=True)
+        print_text(f"{summary.unreadable} records could not be read, for example", err=True)
         for number, text in summary.examples:
-            typer.echo(f"  line {number}: {printable(text)}", err=True)
+            print_text(f"  line {number}: {printable(text)}", err=True)
 
 
 def _rows(database: Any, since: float) -> list[Mapping[str, Any]]:
@@ -190,6 +191,6 @@ def _print(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
         return
     for row in rows:
         what = f"{row['name']} ({row['level']}) {printable(row['source'])}: {row['count']}"
-        typer.echo(f"{moment(row['opened_at'])} {what}; threat {row['threat']}")
+        print_text(f"{moment(row['opened_at'])} {what}; threat {row['threat']}")
     if not rows:
-        typer.echo("nothing was found", err=True)
+        print_text("nothing was found", err=True)

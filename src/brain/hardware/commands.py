@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array, run
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -131,13 +132,13 @@ def stop(
         print_json(report)
     for one in () if as_json else report.robots:
         words = f"stopped within {one.seconds * 1000:.0f} ms" if one.reached else "did not answer here"
-        typer.echo(f"{one.robot}: {words}; it takes no command until `brain hardware clear {one.robot}`")
+        print_text(f"{one.robot}: {words}; it takes no command until `brain hardware clear {one.robot}`")
     if report.recorded:
         run(_announce(stream, database))
     else:
-        typer.echo("the database does not answer: a server may go on until it has the stop; stop it too", err=True)
+        print_text("the database does not answer: a server may go on until it has the stop; stop it too", err=True)
     if not report.recorded or not all(one.reached for one in report.robots):
-        typer.echo("a server that runs is asked to stop what was not reached, and tries on and on", err=True)
+        print_text("a server that runs is asked to stop what was not reached, and tries on and on", err=True)
         raise typer.Exit(1)
 
 
@@ -161,7 +162,7 @@ def clear(
             return cleared
 
     cleared = run(clear_it())
-    typer.echo(f"cleared: {', '.join(cleared)}" if cleared else "no robot was stopped")
+    print_text(f"cleared: {', '.join(cleared)}" if cleared else "no robot was stopped")
 
 
 @app.command()
@@ -179,7 +180,7 @@ def forget(
         make_tables(engine)
         with engine.begin() as db:
             forget_host(db, device, time.time())
-    typer.echo(f"{device} is forgotten")
+    print_text(f"{device} is forgotten")
 
 
 def _read(stream: str | None, database: str | None, query: Callable[[sa.Connection], T]) -> T:
@@ -224,7 +225,7 @@ async def _announce(stream: str | None, database: str | None) -> None:
             async with EventStream.open(settings.stream) as opened:
                 await ship_waiting(context.database, CONSUMER, opened)
         except Unavailable as error:
-            typer.echo(f"the stream is away: a server that runs stops what was not reached later: {error}", err=True)
+            print_text(f"the stream is away: a server that runs stops what was not reached later: {error}", err=True)
 
 
 @asynccontextmanager
@@ -260,7 +261,7 @@ def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], none: st
     from brain.kit.cli.tables import cell, print_table
 
     if not rows:
-        typer.echo(none, err=True)
+        print_text(none, err=True)
         return
     table = Table(*columns)
     for row in rows:
@@ -272,11 +273,11 @@ def _print_reading(reading: HostReading) -> None:
     from brain.hardware.readings import metrics_of
     from brain.kit.cli.text import printable
 
-    typer.echo(f"{printable(reading.host)}  {_moment(reading.at)}")
+    print_text(f"{printable(reading.host)}  {_moment(reading.at)}")
     for name, value in metrics_of(reading).items():
-        typer.echo(f"  {printable(name)}: {value:.1f}")
+        print_text(f"  {printable(name)}: {value:.1f}")
     for name, why in reading.unavailable.items():
-        typer.echo(f"  {printable(name)}: not available: {printable(why)}")
+        print_text(f"  {printable(name)}: not available: {printable(why)}")
 
 
 def _moment(at: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array, run
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.incidents.service import IncidentService
@@ -197,7 +198,7 @@ def _print_list(incidents: list[Document]) -> None:
     if incidents:
         print_table(table)
     else:
-        typer.echo("there are no incidents", err=True)
+        print_text("there are no incidents", err=True)
 
 
 def _print_state(incident: Document) -> None:
@@ -205,7 +206,7 @@ def _print_state(incident: Document) -> None:
 
     allowed = ", ".join(incident["allowed_states"]) or "no other state"
     owner = f", assigned to {incident['owner']}" if incident["owner"] else ""
-    typer.echo(
+    print_text(
         printable(f"{incident['id']}: number {incident['number']}, {incident['state']}{owner}; may move to {allowed}")
     )
 
@@ -229,7 +230,7 @@ def _print_incident(incident: Document) -> None:
     ]
     _print_state(incident)
     for name, value in lines:
-        typer.echo(f"  {name}: {printable(value)}")
+        print_text(f"  {name}: {printable(value)}")
 
 
 def _ticket(ticket: Document) -> str:

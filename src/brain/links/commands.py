@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array, run
+from brain.kit.cli.text import print_text
+from brain.neutral import json_bytes
 
 if TYPE_CHECKING:
     from brain.links.receiving import Receipt
@@ -48,7 +50,7 @@ def list_connectors(stream: StreamOption = None, database: DatabaseOption = None
     elif found:
         _print_list(found)
     else:
-        typer.echo("no connectors are set up; see [connectors] in docs/webhooks-in.md", err=True)
+        print_text("no connectors are set up; see [connectors] in docs/webhooks-in.md", err=True)
 
 
 @app.command()
@@ -80,7 +82,7 @@ def pause(
     """Pause a connector: what comes is kept and waits, and nothing is sent."""
     with _changing(stream, database) as service:
         found = service.pause(name, by, reason)
-    typer.echo(f"{name}: {found.status.value}")
+    print_text(f"{name}: {found.status.value}")
 
 
 @app.command()
@@ -90,7 +92,7 @@ def resume(
     """Resume a connector, and map what came meanwhile."""
     with _changing(stream, database) as service:
         found = service.resume(name, by)
-    typer.echo(f"{name}: {found.status.value}")
+    print_text(f"{name}: {found.status.value}")
 
 
 @app.command()
@@ -127,7 +129,7 @@ def check(name: NameArgument, stream: StreamOption = None, database: DatabaseOpt
     with _changing(stream, database) as service:
         status, detail, latency = run(_test(service, name))
     took = "" if latency is None else f" ({latency:.0f} ms)"
-    typer.echo(f"{name}: {status.value}: {detail}{took}")
+    print_text(f"{name}: {status.value}: {detail}{took}")
     if status is not ConnectorStatus.OK:
         raise typer.Exit(1)
 
@@ -138,9 +140,9 @@ def state(name: NameArgument, stream: StreamOption = None, database: DatabaseOpt
     with _opened(stream, database) as (service, _):
         found = service.get(name).cursor
     if found is None:
-        typer.echo(f"{name}: no STATE is saved yet", err=True)
+        print_text(f"{name}: no STATE is saved yet", err=True)
         raise typer.Exit(1)
-    typer.echo(found)
+    print_text(json_bytes(found.encode()).decode())
 
 
 @app.command()
@@ -230,11 +232,11 @@ def _print_one(found: dict[str, Any]) -> None:
     for key, value in found.items():
         if key == "deliveries" or value is None:
             continue
-        typer.echo(f"{key}: {moment(value) if key in times else printable(str(value))}")
+        print_text(f"{key}: {moment(value) if key in times else printable(str(value))}")
     for one in found["deliveries"]:
         error = f": {one['error']}" if one["error"] else ""
         line = f"delivery {one['id']}: {one['state']}, {one['bytes']} bytes, {one['events']} events{error}"
-        typer.echo(printable(f"{moment(one['received_at'])} {line}"))
+        print_text(printable(f"{moment(one['received_at'])} {line}"))
 
 
 def _print_receipts(name: str, receipts: list[Receipt], as_json: bool) -> None:
@@ -245,7 +247,7 @@ def _print_receipts(name: str, receipts: list[Receipt], as_json: bool) -> None:
         return
     failed = sum(receipt.error is not None for receipt in receipts)
     events = sum(receipt.events for receipt in receipts)
-    typer.echo(f"{name}: {len(receipts)} deliveries mapped once more: {events} events, {failed} failed")
+    print_text(f"{name}: {len(receipts)} deliveries mapped once more: {events} events, {failed} failed")
 
 
 def _print_run(name: str, counts: RunCounts, exit_code: int | None, as_json: bool) -> None:
@@ -259,6 +261,6 @@ def _print_run(name: str, counts: RunCounts, exit_code: int | None, as_json: boo
     if as_json:
         print_json(values)
         return
-    typer.echo(f"{name}: {counts.records} records, {counts.duplicates} known, {counts.states} states")
+    print_text(f"{name}: {counts.records} records, {counts.duplicates} known, {counts.states} states")
     if exit_code:
-        typer.echo(f"{name}: the tap ended with exit code {exit_code}; what it sent is kept", err=True)
+        print_text(f"{name}: the tap ended with exit code {exit_code}; what it sent is kept", err=True)

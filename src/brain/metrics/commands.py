@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json
+from brain.kit.cli.text import print_text
 from brain.metrics.definition_commands import define, slo
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _show_series(series: Series, as_json: bool) -> None:
         label = ", ".join(f"{key}={printable(value, 60)}" for key, value in line.labels.items()) or series.name
         for at, value in line.points:
             if value:
-                typer.echo(f"{moment(at)}  {label}  {value:,.10g}")
+                print_text(f"{moment(at)}  {label}  {value:,.10g}")
 
 
 def _print_summary(summary: MetricsSummary) -> None:
@@ -165,23 +166,23 @@ def _print_summary(summary: MetricsSummary) -> None:
         ("health score", "no data" if summary.health_score is None else str(summary.health_score)),
     ]
     for name, value in lines:
-        typer.echo(f"{name + ':':26}{value}")
+        print_text(f"{name + ':':26}{value}")
 
 
 def _print_verdict(verdict: Verdict) -> None:
     for difference in verdict.differences:
         key = ", ".join(f"{name} {value}" for name, value in difference.key.items())
         stored, recounted = (value or "missing" for value in (difference.stored, difference.recounted))
-        typer.echo(f"{difference.table}: {key}: stored {stored}, recounted {recounted}")
+        print_text(f"{difference.table}: {key}: stored {stored}, recounted {recounted}")
     if verdict.differing > len(verdict.differences):
-        typer.echo(f"... and {verdict.differing - len(verdict.differences):,} more")
+        print_text(f"... and {verdict.differing - len(verdict.differences):,} more")
     counted = f"{verdict.events:,} events recounted, {verdict.points:,} points compared"
     left_out = (
         f"; {verdict.incomplete:,} buckets left out: their events are no longer all recorded"
         if verdict.incomplete
         else ""
     )
-    typer.echo(f"{counted}{left_out}: {'equal' if verdict.ok else f'{verdict.differing:,} differences'}")
+    print_text(f"{counted}{left_out}: {'equal' if verdict.ok else f'{verdict.differing:,} differences'}")
 
 
 def _counts(counts: dict[str, int]) -> str:

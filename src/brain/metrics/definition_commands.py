@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -71,9 +72,9 @@ def slo(stream: StreamOption = None, database: DatabaseOption = None, as_json: J
         rates = ", ".join(f"{_span(int(window))} {rate:.3g}" for window, rate in one.burn_rates.items())
         state = "burning" if one.burning_since is not None else "well"
         objective = one.definition["objective"]
-        typer.echo(f"{one.name}: {state}; objective {objective:g}, {one.budget_left:.1%} of the budget left; {rates}")
+        print_text(f"{one.name}: {state}; objective {objective:g}, {one.budget_left:.1%} of the budget left; {rates}")
     if not found:
-        typer.echo("no objective is defined; see brain metrics define --help")
+        print_text("no objective is defined; see brain metrics define --help")
 
 
 def _backfill(settings: Settings, engine: Engine, found: Defined) -> None:
@@ -89,25 +90,25 @@ def _backfill(settings: Settings, engine: Engine, found: Defined) -> None:
         return
     with opened(settings.stream) as backend:
         events = backfill_announced(engine, backend, names)
-    typer.echo(f"{events:,} recorded events counted for {', '.join(names)}", err=True)
+    print_text(f"{events:,} recorded events counted for {', '.join(names)}", err=True)
 
 
 def _print_definitions(shown: Definitions) -> None:
     from brain.kit.cli.text import moment
 
-    typer.echo(f"version {shown.version}")
+    print_text(f"version {shown.version}")
     for metric in shown.definitions:
         begins = f"after position {metric.counts_after}" if metric.counts_after else "from the first event on"
         definition = metric.definition
-        typer.echo(
+        print_text(
             f"metric {metric.name}: {definition['kind']} of {', '.join(definition['events'])}; "
             f"definition {metric.epoch} of {moment(metric.began_at)} counts {begins}"
         )
     for limit in shown.limits:
         over = ", ".join(one.label or "all" for one in limit.crossed) or "nothing"
-        typer.echo(f"limit {limit.name}: on {limit.definition['metric']}; over it: {over}")
+        print_text(f"limit {limit.name}: on {limit.definition['metric']}; over it: {over}")
     for one in shown.slos:
-        typer.echo(f"objective {one.name}: {one.definition['objective']:g}; {one.budget_left:.1%} of the budget left")
+        print_text(f"objective {one.name}: {one.definition['objective']:g}; {one.budget_left:.1%} of the budget left")
 
 
 def _span(seconds: int) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array, run
+from brain.kit.cli.text import print_text
 from brain.missions.commands_robots import check, order
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def graph(
         return
     from brain.missions.files import as_dot
 
-    typer.echo(as_dot(found))
+    print_text(as_dot(found))
 
 
 @app.command()
@@ -161,7 +162,7 @@ def answer(
 ) -> None:
     """Answer the question of a task that waits for a person."""
     found = _change(stream, database, lambda service: service.answer(task, approved, by, note))
-    typer.echo(f"{found['id']}: {found['status']}")
+    print_text(f"{found['id']}: {found['status']}")
 
 
 app.command()(order)
@@ -208,12 +209,12 @@ def _report(mission: Document, as_json: bool, tasks: bool = False) -> None:
 
     reason = f": {mission['reason']}" if mission["reason"] else ""
     done = f"{mission['completed_tasks']} of {mission['total_tasks']} tasks done"
-    typer.echo(printable(f"{mission['id']}: {mission['name']} is {mission['status']}, {done}{reason}"))
+    print_text(printable(f"{mission['id']}: {mission['name']} is {mission['status']}, {done}{reason}"))
     for task in mission["tasks"] if tasks else ():
         agent = f" by {task['agent']}" if task["agent"] else ""
         due = f", until {moment(task['due_at'])}" if task["due_at"] else ""
         words = task["error"] or (f"asks: {task['person']}" if task["status"] == "waiting" and task["person"] else "")
-        typer.echo(printable(f"  {task['name']} ({task['type']}): {task['status']}{agent}{due} {words}".rstrip()))
+        print_text(printable(f"  {task['name']} ({task['type']}): {task['status']}{agent}{due} {words}".rstrip()))
 
 
 def _print_list(missions: list[Document]) -> None:
@@ -230,4 +231,4 @@ def _print_list(missions: list[Document]) -> None:
     if missions:
         print_table(table)
     else:
-        typer.echo("there are no missions", err=True)
+        print_text("there are no missions", err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json_array
+from brain.kit.cli.text import print_text
 
 app: typer.Typer = typer.Typer(no_args_is_help=True, epilog="Example: brain agents list --json")
 
@@ -36,4 +37,4 @@ def list_agents(stream: StreamOption = None, database: DatabaseOption = None, as
     if found:
         print_table(table)
     else:
-        typer.echo("no agent has ever asked for tasks", err=True)
+        print_text("no agent has ever asked for tasks", err=True)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from brain.kit.cli.common import JsonOption, print_json
+from brain.kit.cli.text import print_text
 
 RobotOption = Annotated[str, typer.Option(metavar="SERIAL", help="The robot's serial number.")]
 
@@ -55,7 +56,7 @@ def check(
         print_json(found)
     else:
         for file, faults in found.items():
-            typer.echo(printable(f"{file}: {'no fault' if not faults else f'{len(faults)} faults'}"))
+            print_text(printable(f"{file}: {'no fault' if not faults else f'{len(faults)} faults'}"))
             for fault in faults:
-                typer.echo(printable(f"  {fault}"))
+                print_text(printable(f"  {fault}"))
     raise typer.Exit(1 if any(found.values()) else 0)

@@ -10,7 +10,7 @@ import typer
 
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array, run
 from brain.kit.cli.database import opened_database
-from brain.kit.cli.text import printable
+from brain.kit.cli.text import print_text, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ def playbooks() -> None:
 def check(sources: SourcesArgument = None) -> None:
     """Say what is wrong with playbooks; exit code 2 when anything is."""
     found = _playbooks(sources)
-    typer.echo(f"{len(found)} playbooks, {sum(len(one.steps) for one in found)} steps: no fault")
+    print_text(f"{len(found)} playbooks, {sum(len(one.steps) for one in found)} steps: no fault")
 
 
 @app.command("list")
@@ -60,7 +60,7 @@ def list_all(sources: SourcesArgument = None, as_json: JsonOption = False) -> No
         print_json_array(rows)
         return
     for row in rows:
-        typer.echo(f"{printable(row.name)}: {', '.join(row.trigger)} -> {', '.join(row.steps)}")
+        print_text(f"{printable(row.name)}: {', '.join(row.trigger)} -> {', '.join(row.steps)}")
 
 
 @app.command("test")
@@ -79,8 +79,8 @@ def run_tests(
         print_json_array(results)
     else:
         for one in failed:
-            typer.echo(f"FAILED {printable(one.name)}: {printable(one.fault)}")
-        typer.echo(f"{len(results) - len(failed)} of {len(results)} cases passed")
+            print_text(f"FAILED {printable(one.name)}: {printable(one.fault)}")
+        print_text(f"{len(results) - len(failed)} of {len(results)} cases passed")
     if failed:
         raise typer.Exit(1)
 
@@ -122,7 +122,7 @@ def runs(
         print_json_array(rows)
         return
     for row in rows:
-        typer.echo(
+        print_text(
             f"{_moment(row.created_at)}  {row.id}  {row.state:9}  {printable(row.playbook)}  {printable(row.subject)}"
         )
 
@@ -152,9 +152,9 @@ def stops(
         return
     for row in rows:
         about = f" for {printable(row.subject)}" if row.subject else ""
-        typer.echo(f"{_moment(row.last_at)}  {printable(row.playbook)}: {row.reason}{about}, {row.count} times")
+        print_text(f"{_moment(row.last_at)}  {printable(row.playbook)}: {row.reason}{about}, {row.count} times")
     if not rows:
-        typer.echo("nothing was stopped", err=True)
+        print_text("nothing was stopped", err=True)
 
 
 @app.command()
@@ -170,7 +170,7 @@ def answer(
 
     with opened_database(stream, database) as (_, engine):
         RunRecords(engine).answer(run_id, yes, by)
-    typer.echo(f"{run_id}: {'yes' if yes else 'no'}")
+    print_text(f"{run_id}: {'yes' if yes else 'no'}")
 
 
 def _settings() -> Settings:
@@ -192,11 +192,11 @@ def _print_run(row: RunRow, as_json: bool) -> None:
     if as_json:
         print_json(row)
         return
-    typer.echo(f"{row.id}  {row.state}  {printable(row.playbook)}  {printable(row.subject)}  {printable(row.reason)}")
-    typer.echo(f"started by {row.trigger}, correlation id {printable(row.correlation_id)}")
+    print_text(f"{row.id}  {row.state}  {printable(row.playbook)}  {printable(row.subject)}  {printable(row.reason)}")
+    print_text(f"started by {row.trigger}, correlation id {printable(row.correlation_id)}")
     for step in row.steps:
         seconds = "" if step.ended_at is None else f" ({step.ended_at - step.started_at:.1f} s)"
-        typer.echo(f"  {step.step}. {step.kind}: {step.state}{seconds}  {printable(step.detail)}")
+        print_text(f"  {step.step}. {step.kind}: {step.state}{seconds}  {printable(step.detail)}")
 
 
 def _moment(at: Any) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from brain.errors import InvalidInput
+from brain.neutral import json_bytes
 from brain.policy.containment import reserved
 from brain.policy.models import EVERYONE, Rule, lets_everyone
 from brain.policy.yaml_documents import ParsedDocument, dump_yaml, load, load_text
@@ -112,7 +113,7 @@ def dump_policy(rules: Iterable[Rule], *, as_json: bool = False) -> str:
     """The rules as a policy file that `parse_policy` reads back to equal rules; defaults are left out."""
     document = {"version": VERSION, "rules": [_brief(rule) for rule in rules]}
     if as_json:
-        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        return json_bytes(json.dumps(document, indent=2, ensure_ascii=False).encode()).decode() + "\n"
     return dump_yaml(document)
 
 

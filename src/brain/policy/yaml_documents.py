@@ -15,6 +15,7 @@ import yaml
 from brain import limits
 from brain.errors import InvalidInput
 from brain.kit.documents import read_text
+from brain.neutral import plain_text
 from brain.policy.yaml_faults import BLOCK, explained, too_deep
 
 _BLOCKS = (">", "|")
@@ -65,8 +66,13 @@ class _Dumper(_Core, yaml.SafeDumper):
 
 
 def dump_yaml(plain: object) -> str:
-    """The value as YAML that `load_text` reads back to an equal one."""
-    return str(yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120))
+    """The value as YAML that `load_text` reads back to an equal one; ASCII where a character of it would act."""
+    dumped = _dumped(plain, allow_unicode=True)
+    return dumped if plain_text(dumped) == dumped else _dumped(plain, allow_unicode=False)
+
+
+def _dumped(plain: object, allow_unicode: bool) -> str:
+    return str(yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=allow_unicode, width=120))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import typer
 
 from brain.kit.cli.common import JsonOption, print_json, print_json_array, run
 from brain.kit.cli.server import UrlOption, ask_server
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.ros2_bridge.rates import TopicRate
@@ -54,9 +55,9 @@ def info(
         return
     decoded = "" if found.decoded is None else f", {found.decoded:,} decoded"
     cut = "; it ends in the middle" if found.cut_off else ""
-    typer.echo(f"{printable(found.file)}: {found.messages:,} messages in {found.seconds:.1f} s{decoded}{cut}")
+    print_text(f"{printable(found.file)}: {found.messages:,} messages in {found.seconds:.1f} s{decoded}{cut}")
     for topic in found.topics:
-        typer.echo(printable(_line(topic)))
+        print_text(printable(_line(topic)))
 
 
 @bag.command()
@@ -79,7 +80,7 @@ def play(
     if as_json:
         print_json(sent)
         return
-    typer.echo(f"{sent.sent:,} messages sent, {sent.left_out:,} left out")
+    print_text(f"{sent.sent:,} messages sent, {sent.left_out:,} left out")
 
 
 @bag.command()
@@ -100,9 +101,9 @@ def record(
     """
     from brain.ros2_bridge.playing import record_link
 
-    typer.echo(f"recording to {file}; Ctrl-C ends it", err=True)
+    print_text(f"recording to {file}; Ctrl-C ends it", err=True)
     written = run(record_link(file, source, _topics(topic or ()), seconds, domain))
-    typer.echo(f"{written:,} messages recorded")
+    print_text(f"{written:,} messages recorded")
 
 
 @app.command()
@@ -122,16 +123,16 @@ def graph(
         print_json(found)
         return
     for one in found.topics:
-        typer.echo(printable(f"topic {one.topic}  {one.type}"))
+        print_text(printable(f"topic {one.topic}  {one.type}"))
         for end, words in ((one.publishers, "publishes"), (one.subscribers, "listens")):
             for node in end or ():
                 kept = "all" if node.depth is None else node.depth
-                typer.echo(printable(f"  {node.node} {words}: {node.reliability}, {node.durability}, keeps {kept}"))
+                print_text(printable(f"  {node.node} {words}: {node.reliability}, {node.durability}, keeps {kept}"))
     for name in sorted(found.names()):
         if not name.startswith("topic "):
-            typer.echo(printable(name))
+            print_text(printable(name))
     if not found.names():
-        typer.echo("the peer tells of nothing; a rosbridge needs the node rosapi for that", err=True)
+        print_text("the peer tells of nothing; a rosbridge needs the node rosapi for that", err=True)
 
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="With its slashes.", show_default=False)]
@@ -153,7 +154,7 @@ def publish(
     """Send a command to a robot through the gate of the server: rules, bounds, rate, interlocks, containment."""
     body = {"topic": topic, "agent_id": agent, "message": _object("JSON", message)}
     sent, rule = run(_publish(body, link, seconds, hz, url))
-    typer.echo(f"{sent:,} sent, let through by {'no rule' if rule is None else f'rule {rule}'}")
+    print_text(f"{sent:,} sent, let through by {'no rule' if rule is None else f'rule {rule}'}")
 
 
 @app.command()
@@ -175,7 +176,7 @@ def call(
     if as_json:
         print_json(found)
         return
-    typer.echo(printable(f"{msgspec.json.encode(found['answer']).decode()} after {found['seconds']:.2f} s"))
+    print_text(printable(f"{msgspec.json.encode(found['answer']).decode()} after {found['seconds']:.2f} s"))
 
 
 @app.command()
@@ -193,7 +194,7 @@ def goal(
     if as_json:
         print_json(found)
         return
-    typer.echo(f"{found['goal_id']} {found['status']}; brain ros2 cancel {found['goal_id']} --by NAME has it given up")
+    print_text(f"{found['goal_id']} {found['status']}; brain ros2 cancel {found['goal_id']} --by NAME has it given up")
 
 
 @app.command()
@@ -208,9 +209,9 @@ def goals(url: UrlOption = None, as_json: JsonOption = False) -> None:
     for one in found:
         took = "" if one["seconds"] is None else f" after {one['seconds']:.1f} s"
         why = f": {one['reason']}" if one["reason"] else ""
-        typer.echo(printable(f"{one['goal_id']} {one['action']} of {one['robot']}: {one['status']}{took}{why}"))
+        print_text(printable(f"{one['goal_id']} {one['action']} of {one['robot']}: {one['status']}{took}{why}"))
     if not found:
-        typer.echo("the server has sent no goals since its start", err=True)
+        print_text("the server has sent no goals since its start", err=True)
 
 
 @app.command()
@@ -223,7 +224,7 @@ def cancel(
     from urllib.parse import quote
 
     found = run(ask_server("POST", f"/api/ros2/goals/{quote(goal_id, '')}/cancel", {"by": by}, url=url))
-    typer.echo(f"{found['goal_id']} {found['status']}")
+    print_text(f"{found['goal_id']} {found['status']}")
 
 
 async def _publish(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from urllib.parse import parse_qsl, urlencode
 
+import msgspec
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,7 +28,23 @@ _RECORDS = frozenset({"brain.report", "brain.operate", "brain.contain", "brain.a
 what is decided by."""
 _ACTED_ON = ("/api/ros2/", "/api/hardware/", "/api/connectors/", "/api/missions", "/api/tasks/")
 """What is done with these bodies needs their values; their events are redacted."""
+_MEASURES = ("/api/policy/containments", "/api/policy/kill-switch")
+_AGENTS = ("agent_id", "allow")
+"""Agents of a measure stay as they call themselves when they ask: no name may keep one from being contained."""
 _HAVE_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+def _with_agents(body: bytes, kept: bytes) -> bytes:
+    """The redacted body of a measure, with the agents of the body as it came."""
+    if body == kept:
+        return body
+    try:
+        given, shown = msgspec.json.decode(body), msgspec.json.decode(kept)
+    except ValueError:
+        return kept
+    if not isinstance(given, dict):
+        return kept
+    return msgspec.json.encode(shown | {name: given[name] for name in _AGENTS if name in given})
 
 
 def _redacted_query(query: bytes) -> bytes:
@@ -93,7 +110,8 @@ class BodyReader:
             await refusal(scope, receive, send)
             return
         if raw is None and body and self._is_kept(scope):
-            body = redacted_body(body)
+            kept = redacted_body(body)
+            body = _with_agents(body, kept) if scope["path"].startswith(_MEASURES) else kept
         is_ours = scope["path"].startswith("/api/") and not self._paths.is_signed(scope["method"], scope["path"])
         if scope["query_string"] and is_ours:
             scope = {**scope, "query_string": _redacted_query(scope["query_string"])}

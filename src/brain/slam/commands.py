@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array, run
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.slam.map_service import MapService
@@ -51,9 +52,9 @@ def evaluate(
     if as_json:
         print_json(found)
         return
-    typer.echo(f"{found.pairs:,} pairs{', aligned' if found.aligned else ''}")
-    typer.echo(f"  ATE  rmse {found.ate_rmse:.6f} m  max {found.ate_max:.6f} m")
-    typer.echo(f"  RPE  rmse {found.rpe_rmse:.6f} m  max {found.rpe_max:.6f} m")
+    print_text(f"{found.pairs:,} pairs{', aligned' if found.aligned else ''}")
+    print_text(f"  ATE  rmse {found.ate_rmse:.6f} m  max {found.ate_max:.6f} m")
+    print_text(f"  RPE  rmse {found.rpe_rmse:.6f} m  max {found.rpe_max:.6f} m")
 
 
 @maps.command()
@@ -69,8 +70,8 @@ def diff(
     if as_json:
         print_json(found)
         return
-    typer.echo(f"{found.changed_cells:,} cells changed, {found.area_m2:.2f} m²")
-    typer.echo(f"  {found.became_occupied:,} became occupied, {found.became_free:,} became free")
+    print_text(f"{found.changed_cells:,} cells changed, {found.area_m2:.2f} m²")
+    print_text(f"  {found.became_occupied:,} became occupied, {found.became_free:,} became free")
 
 
 @maps.command()
@@ -88,7 +89,7 @@ def publish(
     name = _checked(map or file.stem)
     found = _with_maps(stream, database, lambda service: service.publish(name, form, image, by))
     approved = "nobody approved it yet" if found.approved_by is None else f"approved by {found.approved_by}"
-    typer.echo(f"{name}: version {found.version}, {found.sha256}, {approved}")
+    print_text(f"{name}: version {found.version}, {found.sha256}, {approved}")
 
 
 @maps.command("list")
@@ -103,9 +104,9 @@ def list_all(stream: StreamOption = None, database: DatabaseOption = None, as_js
     for one in found:
         approved = "not approved" if one.approved_by is None else f"approved by {one.approved_by}"
         size = f"{one.width} x {one.height} cells of {one.form.resolution:g} m"
-        typer.echo(printable(f"{one.map}: version {one.version}, {size}, {one.sha256}, {approved}"))
+        print_text(printable(f"{one.map}: version {one.version}, {size}, {one.sha256}, {approved}"))
     if not found:
-        typer.echo("there are no maps yet: brain slam map publish MAP.yaml --by NAME", err=True)
+        print_text("there are no maps yet: brain slam map publish MAP.yaml --by NAME", err=True)
 
 
 @maps.command()
@@ -124,7 +125,7 @@ def approve(
         return await service.approve(map, chosen, sha256, by)
 
     found = _with_maps(stream, database, work)
-    typer.echo(f"{map}: version {found.version}, {found.sha256}, approved by {found.approved_by}")
+    print_text(f"{map}: version {found.version}, {found.sha256}, approved by {found.approved_by}")
 
 
 def _checked(name: str) -> str:

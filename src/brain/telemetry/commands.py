@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json_array, run
-from brain.kit.cli.text import moment, printable
+from brain.kit.cli.text import moment, print_text, printable
+from brain.neutral import json_bytes
 
 if TYPE_CHECKING:
     from brain.settings import Settings
@@ -48,9 +49,9 @@ def sources(
         return
     for row in found:
         counts = f"{row['samples']:,} samples, {row['lost']:,} lost, number {row['seq']:,}"
-        typer.echo(f"{printable(row['id'])}: {row['state']}, {counts}, seen {moment(row['seen_at'])}")
+        print_text(f"{printable(row['id'])}: {row['state']}, {counts}, seen {moment(row['seen_at'])}")
     if not found:
-        typer.echo("no source was seen yet; see docs/telemetry.md", err=True)
+        print_text("no source was seen yet; see docs/telemetry.md", err=True)
 
 
 @app.command()
@@ -78,9 +79,9 @@ def usage(
         names = " ".join(printable(str(row[name])) for name in GROUPS[by])
         cost = "no price" if row["cost"] is None else f"{row['cost']:.4f}"
         tokens = f"{row['input_tokens']:,} in, {row['output_tokens']:,} out"
-        typer.echo(f"{names}: {row['calls']:,} calls, {tokens}, {cost}, {row['seconds']:,.1f} s")
+        print_text(f"{names}: {row['calls']:,} calls, {tokens}, {cost}, {row['seconds']:,.1f} s")
     if not found:
-        typer.echo("no calls of models or tools in this time", err=True)
+        print_text("no calls of models or tools in this time", err=True)
 
 
 @app.command()
@@ -115,7 +116,7 @@ def recover(
     """Write all whole messages of a recording that was cut off to a new file."""
     from brain.telemetry.recording import recover
 
-    typer.echo(f"{recover(file, out):,} messages recovered")
+    print_text(f"{recover(file, out):,} messages recovered")
 
 
 @app.command()
@@ -175,12 +176,12 @@ async def _tail(server: _Server, pattern: str, count: int | None, as_json: bool)
     shown = 0
     async for line in follow(server.url, pattern, server.api_key):
         if as_json:
-            typer.echo(msgspec.json.encode(line).decode())
+            print_text(json_bytes(msgspec.json.encode(line)).decode())
         elif "dropped" in line:
-            typer.echo(f"{line['dropped']:,} samples left out: this terminal is too slow", err=True)
+            print_text(f"{line['dropped']:,} samples left out: this terminal is too slow", err=True)
         else:
             values = "  ".join(f"{printable(name)}={value:g}" for name, value in line["values"].items())
-            typer.echo(f"{printable(line['source'])} {line['seq']}: {values}")
+            print_text(f"{printable(line['source'])} {line['seq']}: {values}")
         shown += "dropped" not in line
         if shown == count:
             return
@@ -192,7 +193,7 @@ async def _record(server: _Server, pattern: str, out: Path, count: int | None) -
 
     dropped = 0
     with Recorder(out) as recorder:
-        typer.echo(f"recording to {out}; Ctrl-C ends it", err=True)
+        print_text(f"recording to {out}; Ctrl-C ends it", err=True)
         try:
             async for line in follow(server.url, pattern, server.api_key):
                 if "dropped" in line:
@@ -203,7 +204,7 @@ async def _record(server: _Server, pattern: str, out: Path, count: int | None) -
                     break
         finally:
             lost = f", {dropped:,} left out: the server was too fast" if dropped else ""
-            typer.echo(f"{recorder.written:,} samples recorded{lost}", err=True)
+            print_text(f"{recorder.written:,} samples recorded{lost}", err=True)
 
 
 async def _replay(server: _Server, file: Path, source: str, how: _Replay) -> None:
@@ -226,4 +227,4 @@ async def _replay(server: _Server, file: Path, source: str, how: _Replay) -> Non
                 await asyncio.sleep(max(0.0, (recorded.at - opening.at) / how.speed - (time.monotonic() - began)))
             await client.send(recorded.values, recorded.at + moved)
             sent += 1
-    typer.echo(f"{sent:,} samples sent, {client.stored:,} stored, {client.connections:,} connections")
+    print_text(f"{sent:,} samples sent, {client.stored:,} stored, {client.connections:,} connections")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array, run
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.vision.cameras import Camera
@@ -61,9 +62,9 @@ def list_all(stream: StreamOption = None, database: DatabaseOption = None, as_js
     for one in found:
         state = f"down: {one.reason}" if not one.up else one.fault or "up"
         zones = ", ".join(f"{zone} {count}" for zone, count in one.present.items()) or "no zones"
-        typer.echo(printable(f"{one.camera.camera}: {state}; {zones}"))
+        print_text(printable(f"{one.camera.camera}: {state}; {zones}"))
     if not found:
-        typer.echo("there are no cameras yet: brain vision cameras add NAME --source ...", err=True)
+        print_text("there are no cameras yet: brain vision cameras add NAME --source ...", err=True)
 
 
 @cameras.command()
@@ -79,7 +80,7 @@ def add(
     """Set a camera up, or again, unless a rule on vision.enable is against it; a server that runs takes it up."""
     made = _camera(camera, source, detector, zones)
     _with_service(stream, database, lambda service: service.put(made, by), creates=True)
-    typer.echo(f"{camera} is set up; it is up once its pictures come")
+    print_text(f"{camera} is set up; it is up once its pictures come")
 
 
 @cameras.command()
@@ -88,7 +89,7 @@ def remove(
 ) -> None:
     """Forget a camera, unless a rule on vision.remove is against it."""
     _with_service(stream, database, lambda service: service.remove(camera, by))
-    typer.echo(f"{camera} is removed")
+    print_text(f"{camera} is removed")
 
 
 @models.command("list")
@@ -105,9 +106,9 @@ def list_models(stream: StreamOption = None, database: DatabaseOption = None, as
         return
     for one in found:
         state = "its file cannot be read" if one.sha256 is None else f"{one.sha256}, {_approval(one.approved_by)}"
-        typer.echo(printable(f"{one.model}: {one.file}: {state}"))
+        print_text(printable(f"{one.model}: {one.file}: {state}"))
     if not found:
-        typer.echo("the settings have no [vision.models.NAME]", err=True)
+        print_text("the settings have no [vision.models.NAME]", err=True)
 
 
 @models.command()
@@ -120,7 +121,7 @@ def approve(
 ) -> None:
     """Let cameras use a model's file as it is now, unless a rule on vision.approve_model is against it."""
     found = _with_service(stream, database, lambda service: service.approve(model, sha256, by))
-    typer.echo(f"{model}: {found.sha256}, {_approval(found.approved_by)}")
+    print_text(f"{model}: {found.sha256}, {_approval(found.approved_by)}")
 
 
 @app.command("run")
@@ -140,9 +141,9 @@ def run_file(
         print_json(report)
         return
     for one in report.happened:
-        typer.echo(printable(f"  {one.seconds:6.2f} s  {one.words}"))
+        print_text(printable(f"  {one.seconds:6.2f} s  {one.words}"))
     counts = ", ".join(f"{count} with a {label}" for label, count in report.pictures_with.items()) or "nothing in any"
-    typer.echo(f"{report.pictures} pictures, {counts}")
+    print_text(f"{report.pictures} pictures, {counts}")
 
 
 @app.command()
@@ -159,8 +160,8 @@ def evaluate(
     if as_json:
         print_json(found)
         return
-    typer.echo(f"MOTA {found.mota:.3f}: {found.boxes:,} boxes of {found.people} people")
-    typer.echo(f"  {found.missed} missed, {found.wrong} wrong, {found.switches} switches")
+    print_text(f"MOTA {found.mota:.3f}: {found.boxes:,} boxes of {found.people} people")
+    print_text(f"  {found.missed} missed, {found.wrong} wrong, {found.switches} switches")
 
 
 def _approval(by: str | None) -> str:

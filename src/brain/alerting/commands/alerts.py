@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array, run
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.alerting.configuration import AlertingConfiguration
@@ -87,11 +88,11 @@ def notifiers(stream: StreamOption = None, database: DatabaseOption = None, as_j
         return
     for one in found:
         counts = f"{one.sent} sent, {one.waiting} waiting, {one.refused} refused"
-        typer.echo(f"{one.name} ({one.kind or 'not in the settings'}): {counts}")
+        print_text(f"{one.name} ({one.kind or 'not in the settings'}): {counts}")
         if one.last_error:
-            typer.echo(f"    {printable(one.last_error)}")
+            print_text(f"    {printable(one.last_error)}")
     if not found:
-        typer.echo("no notifiers", err=True)
+        print_text("no notifiers", err=True)
 
 
 @app.command("check-config")
@@ -120,7 +121,7 @@ def send_test(
     if as_json:
         print_json(answers)
     else:
-        typer.echo(f"{notifier} accepted a test page: {answers['trigger']}")
+        print_text(f"{notifier} accepted a test page: {answers['trigger']}")
 
 
 @contextmanager
@@ -207,7 +208,7 @@ def _print_list(alerts: list[AlertView]) -> None:
     if alerts:
         print_table(table)
     else:
-        typer.echo("no alerts", err=True)
+        print_text("no alerts", err=True)
 
 
 def _state(alert: AlertView) -> str:
@@ -225,7 +226,7 @@ def _print_change(alert: Alert, line: str, as_json: bool) -> None:
     if as_json:
         print_json(json_values(alert_view(alert)))
     else:
-        typer.echo(printable(line))
+        print_text(printable(line))
 
 
 def _print_configuration(found: AlertingConfiguration, as_json: bool) -> None:
@@ -249,11 +250,11 @@ def _print_configuration(found: AlertingConfiguration, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    typer.echo("[alerting] is usable")
-    typer.echo(f"notifiers: {', '.join(f'{name} ({kind})' for name, kind in rows['notifiers'].items()) or 'none'}")
+    print_text("[alerting] is usable")
+    print_text(f"notifiers: {', '.join(f'{name} ({kind})' for name, kind in rows['notifiers'].items()) or 'none'}")
     for route in found.routes:
         what = ", ".join([str(route.events), "/".join(sorted(route.severities)), *map(str, route.matchers)])
         steps = "".join(f"; after {step.after:g} s {', '.join(step.to)}" for step in route.escalations)
-        typer.echo(f"route {route.name}: {what} -> {', '.join(route.to) or 'nobody'}{steps}")
+        print_text(f"route {route.name}: {what} -> {', '.join(route.to) or 'nobody'}{steps}")
     if not found.routes:
-        typer.echo("no routes: alerts are kept and shown, nobody is paged")
+        print_text("no routes: alerts are kept and shown, nobody is paged")

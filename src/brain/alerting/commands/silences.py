@@ -9,6 +9,7 @@ import typer
 
 from brain.alerting.commands.alerts import ByOption, opened, publish_changes
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array, run
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.alerting.silences import Silence
@@ -34,10 +35,10 @@ def list_silences(
         return
     for one in found:
         matchers = printable(" ".join(map(str, one.matchers)))
-        typer.echo(f"{one.id}  {one.state}  until {moment(one.ends_at)}  {matchers}")
-        typer.echo(f"    {printable(one.by)}: {printable(one.reason)}")
+        print_text(f"{one.id}  {one.state}  until {moment(one.ends_at)}  {matchers}")
+        print_text(f"    {printable(one.by)}: {printable(one.reason)}")
     if not found:
-        typer.echo("no silences", err=True)
+        print_text("no silences", err=True)
 
 
 @app.command()
@@ -64,7 +65,7 @@ def add(
     if as_json:
         print_json(_values(silence))
     else:
-        typer.echo(f"{silence.id}: until {moment(silence.ends_at)}")
+        print_text(f"{silence.id}: until {moment(silence.ends_at)}")
 
 
 @app.command()
@@ -81,7 +82,7 @@ def remove(
     if as_json:
         print_json(_values(silence))
     else:
-        typer.echo(f"{silence.id}: removed")
+        print_text(f"{silence.id}: removed")
 
 
 def _values(silence: Silence) -> dict[str, object]:

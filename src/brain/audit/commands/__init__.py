@@ -41,6 +41,7 @@ from brain.kit.cli.common import (
     print_json_array,
     warn_of_unmatched,
 )
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.audit.models import AuditEntry
@@ -155,16 +156,16 @@ def verify_proof(
     try:
         proven = proofs.check(data, known, wanted)
     except (BadProof, BadNote) as error:
-        typer.echo(f"the proof does not hold: {error}", err=True)
+        print_text(f"the proof does not hold: {error}", err=True)
         raise typer.Exit(FALSE_EXIT) from None
     if as_json:
         print_json({**msgspec.structs.asdict(proven), "ok": True})
     elif proven.index is None:
-        typer.echo(f"proven: the log {proven.origin} of {proven.size} entries begins with that of {proven.old_size}")
-        typer.echo(f"  root of {proven.old_size}: {proven.old_root}\n  root of {proven.size}: {proven.root}")
+        print_text(f"proven: the log {proven.origin} of {proven.size} entries begins with that of {proven.old_size}")
+        print_text(f"  root of {proven.old_size}: {proven.old_root}\n  root of {proven.size}: {proven.root}")
     else:
-        typer.echo(f"proven: entry {proven.index} of the log {proven.origin}, which had {proven.size} entries")
-        typer.echo(f"  root: {proven.root}")
+        print_text(f"proven: entry {proven.index} of the log {proven.origin}, which had {proven.size} entries")
+        print_text(f"  root: {proven.root}")
         _print_event(proven.event)
     if not as_json:
         _print_signatures(proven)
@@ -189,7 +190,7 @@ def key(stream: StreamOption = None, database: DatabaseOption = None) -> None:
 
     with opened(stream, database) as (engine, settings):
         known = open_key(engine, settings)
-    typer.echo(str(known.verifier if isinstance(known, Signer) else known))
+    print_text(str(known.verifier if isinstance(known, Signer) else known))
 
 
 @app.command()
@@ -222,7 +223,7 @@ def search(
     elif found:
         _print_entries(found)
     else:
-        typer.echo("no entries", err=True)
+        print_text("no entries", err=True)
     if not found:
         warn_of_unmatched(pattern)
 
@@ -259,7 +260,7 @@ def export(
         entries = each(engine, query)
         with writing(output) as file:
             count = write(entries, file)
-    typer.echo(f"{count} entries", err=True)
+    print_text(f"{count} entries", err=True)
     if not count:
         warn_of_unmatched(pattern)
 
@@ -267,17 +268,17 @@ def export(
 def _print_report(report: AuditReport) -> None:
     if report.ok:
         whole = "all" if report.verified_from == 0 else f"from entry {report.verified_from} on"
-        typer.echo(f"good: {report.origin}, {report.size} entries ({whole}), {report.checkpoints} checkpoints")
-        typer.echo(f"  root: {report.root}")
+        print_text(f"good: {report.origin}, {report.size} entries ({whole}), {report.checkpoints} checkpoints")
+        print_text(f"  root: {report.root}")
     else:
-        typer.echo(f"BAD: {report.origin}, from entry {report.first_bad_index} on")
-        typer.echo(f"  {report.problem}")
+        print_text(f"BAD: {report.origin}, from entry {report.first_bad_index} on")
+        print_text(f"  {report.problem}")
     if report.deleted:
-        typer.echo(f"  payloads deleted by retention, of which the hash is kept: {report.deleted}")
+        print_text(f"  payloads deleted by retention, of which the hash is kept: {report.deleted}")
     if not report.sealed:
-        typer.echo("  seals not checked: that needs the log's private key")
+        print_text("  seals not checked: that needs the log's private key")
     rate = (report.size - report.verified_from) / report.seconds if report.seconds else 0
-    typer.echo(f"  {report.seconds:.1f} s, {rate:,.0f} entries/s")
+    print_text(f"  {report.seconds:.1f} s, {rate:,.0f} entries/s")
 
 
 def _print_entries(found: list[AuditEntry]) -> None:
@@ -307,15 +308,15 @@ def _print_signatures(proven: Proven) -> None:
     from brain.kit.cli.text import moment
 
     if proven.keys > 1:
-        typer.echo(f"  the log's key was handed over {proven.keys - 1} times since the one given")
+        print_text(f"  the log's key was handed over {proven.keys - 1} times since the one given")
     for name, at in sorted(proven.witnesses.items()):
-        typer.echo(f"  signed by the witness {name} at {moment(at)}")
+        print_text(f"  signed by the witness {name} at {moment(at)}")
 
 
 def _print_event(data: bytes | None) -> None:
     from brain.kit.cli.text import printable
 
     if data is None:
-        typer.echo("  the event's bytes were deleted by retention; its hash is proven")
+        print_text("  the event's bytes were deleted by retention; its hash is proven")
     else:
-        typer.echo(f"  {printable(data.decode(errors='replace'))}")
+        print_text(f"  {printable(data.decode(errors='replace'))}")

@@ -5,11 +5,10 @@ from __future__ import annotations
 import getpass
 import time
 
-import typer
-
 from brain.audit.commands.options import load, opened_with
 from brain.audit.commands.retention import ByOption, publish_event
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, run
+from brain.kit.cli.text import print_text
 
 
 def rotate_key(
@@ -45,10 +44,10 @@ def rotate_key(
     if as_json:
         print_json(payload)
         return
-    typer.echo(str(handover.new))
+    print_text(str(handover.new))
     who = ", ".join(signed) or "no witness"
-    typer.echo(f"the log is handed over at {handover.checkpoint.size} entries, signed by {who}", err=True)
-    typer.echo("keep a copy of the key's file; once all witnesses take the new key: brain audit retire-key", err=True)
+    print_text(f"the log is handed over at {handover.checkpoint.size} entries, signed by {who}", err=True)
+    print_text("keep a copy of the key's file; once all witnesses take the new key: brain audit retire-key", err=True)
 
 
 def retire_key(stream: StreamOption = None, database: DatabaseOption = None) -> None:
@@ -67,4 +66,4 @@ def retire_key(stream: StreamOption = None, database: DatabaseOption = None) -> 
     with opened_with(settings) as (engine, _):
         mine = settings.table(AuditSettings)
         count = run(retire(engine, mine, key_path(engine, mine)))
-    typer.echo(f"{count} former keys removed" if count else "there is no former key")
+    print_text(f"{count} former keys removed" if count else "there is no former key")

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
+from brain.kit.cli.text import print_text
+
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
@@ -155,7 +157,7 @@ def write_out(path: Path | None, data: bytes) -> None:
     with writing(path) as file:
         file.write(data)
     if path is not None:
-        typer.echo(f"wrote {path}", err=True)
+        print_text(f"wrote {path}", err=True)
 
 
 @contextmanager
@@ -181,4 +183,4 @@ class _Lines:
         now = time.monotonic()
         if now - self._printed >= _PRINT_EVERY and done < total:
             self._printed = now
-            typer.echo(f"{done:,} of {total:,} {self._unit}", err=True)
+            print_text(f"{done:,} of {total:,} {self._unit}", err=True)

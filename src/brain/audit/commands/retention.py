@@ -20,6 +20,7 @@ from brain.kit.cli.common import (
     run,
     warn_of_unmatched,
 )
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.audit.retention import Hold
@@ -61,7 +62,7 @@ def add(
     if as_json:
         print_json(asdict(hold))
     else:
-        typer.echo(f"{hold.id}: holds {hold.pattern or hold.correlation_id}")
+        print_text(f"{hold.id}: holds {hold.pattern or hold.correlation_id}")
     warn_of_unmatched(hold.pattern.split(",") if hold.pattern else None)
 
 
@@ -78,11 +79,11 @@ def list_all(stream: StreamOption = None, database: DatabaseOption = None, as_js
         return
     for hold in found:
         what = hold.pattern or f"correlation id {hold.correlation_id}"
-        typer.echo(
+        print_text(
             f"{hold.id}  {moment(hold.made_at)}  {printable(what)}  by {printable(hold.by)}: {printable(hold.reason)}"
         )
     if not found:
-        typer.echo("no holds", err=True)
+        print_text("no holds", err=True)
 
 
 @hold_app.command()
@@ -100,7 +101,7 @@ def remove(
     with opened_with(settings) as (engine, _):
         hold = remove_hold(engine, hold_id)
     publish_event(settings, HOLD_REMOVED, _payload(hold, by or getpass.getuser()))
-    typer.echo(f"{hold.id} lifted")
+    print_text(f"{hold.id} lifted")
 
 
 def prune(
@@ -135,7 +136,7 @@ def prune(
     if as_json:
         print_json({"deleted": 0 if dry_run else count, "old": count, "retention_days": days})
     else:
-        typer.echo(f"{count} payloads older than {days:g} days {'would be ' if dry_run else ''}deleted")
+        print_text(f"{count} payloads older than {days:g} days {'would be ' if dry_run else ''}deleted")
 
 
 def redact(
@@ -167,7 +168,7 @@ def redact(
         print_json_array(rows)
         return
     for row in rows:
-        typer.echo(f"entry {row['index']}: the payload is removed; its hash {row['leaf_hash']} stays")
+        print_text(f"entry {row['index']}: the payload is removed; its hash {row['leaf_hash']} stays")
 
 
 def _now(settings: Settings) -> float:
@@ -179,7 +180,7 @@ def _now(settings: Settings) -> float:
         clock = deletion_clock(store)
         now = clock()
     if clock.step > 0:
-        typer.echo(f"the clock is {clock.step:.0f} s ahead of what can be explained: {REMEDY}", err=True)
+        print_text(f"the clock is {clock.step:.0f} s ahead of what can be explained: {REMEDY}", err=True)
     return now
 
 

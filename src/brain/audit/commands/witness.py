@@ -10,6 +10,7 @@ import typer
 
 from brain.audit.commands.options import opened, parse_key
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json_array, run
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.audit.witness_server import WitnessService
@@ -52,8 +53,8 @@ def witness(
             listener.listen()  # who reads the lines below may ask at once
         except OSError as error:
             raise InvalidInput(f"--host, --port: cannot listen at {host}:{port}: {error.strerror}") from error
-        typer.echo(str(signer.key))
-        typer.echo(f"a witness at http://{host}:{listener.getsockname()[1]}", err=True)
+        print_text(str(signer.key))
+        print_text(f"a witness at http://{host}:{listener.getsockname()[1]}", err=True)
         run(_serve(service, listener))
 
 
@@ -94,7 +95,7 @@ def witnesses(stream: StreamOption = None, database: DatabaseOption = None, as_j
         print_json_array(asdict(one) for one in found)
         return
     if not found:
-        typer.echo("no witnesses; name them in audit.witnesses", err=True)
+        print_text("no witnesses; name them in audit.witnesses", err=True)
         return
     table = Table("Witness", "Entries", "Signed at", "Failures", "Last failure")
     for one in found:

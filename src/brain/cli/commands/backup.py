@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json
+from brain.kit.cli.text import print_text
 
 
 def backup(
@@ -38,11 +39,11 @@ def backup(
         return
     size = sum(size for size, _ in manifest.files.values())
     what = f"the stream up to {manifest.tail or 'its start'}" if manifest.stream else "the consumers' tables"
-    typer.echo(f"{folder}: {what}, {len(manifest.files)} files, {size:,} bytes")
+    print_text(f"{folder}: {what}, {len(manifest.files)} files, {size:,} bytes")
     for name, position in manifest.positions.items():
-        typer.echo(f"  {name} stands at {position or 'the start'}")
+        print_text(f"  {name} stands at {position or 'the start'}")
     if only_database:
-        typer.echo("now copy Redis (redis-cli BGSAVE, then its dump.rdb): after this, never before")
+        print_text("now copy Redis (redis-cli BGSAVE, then its dump.rdb): after this, never before")
 
 
 def restore(
@@ -74,12 +75,12 @@ def restore(
         print_json(asdict(done))
         return
     if done.stream:
-        typer.echo(f"{done.stream}: restored; new events follow {done.branch or 'the start'}")
+        print_text(f"{done.stream}: restored; new events follow {done.branch or 'the start'}")
     if done.database:
         from brain.settings import without_password
 
-        typer.echo(f"{without_password(done.database)}: restored")
+        print_text(f"{without_password(done.database)}: restored")
     for path in done.files:
-        typer.echo(f"{path}: restored")
+        print_text(f"{path}: restored")
     for path in done.set_aside:
-        typer.echo(f"kept what was there: {path}")
+        print_text(f"kept what was there: {path}")

@@ -8,6 +8,7 @@ import typer
 
 from brain.kit.cli.backend import find_group, opened
 from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.stream.backends import Backend
@@ -42,7 +43,7 @@ def list_letters(
     for letter in letters:
         _print(letter)
     if not letters:
-        typer.echo("no dead letters", err=True)
+        print_text("no dead letters", err=True)
 
 
 @app.command()
@@ -59,7 +60,7 @@ def redrive(
     if as_json:
         print_json({"group": group, "redriven": count})
     else:
-        typer.echo(f"{count} redriven to {group}")
+        print_text(f"{count} redriven to {group}")
 
 
 @app.command()
@@ -76,7 +77,7 @@ def discard(
     if as_json:
         print_json({"group": group, "discarded": count})
     else:
-        typer.echo(f"{count} of {group} discarded")
+        print_text(f"{count} of {group} discarded")
 
 
 def _chosen(backend: Backend, group: str, positions: list[str] | None, everything: bool) -> list[str] | None:
@@ -120,9 +121,9 @@ def _print(letter: DeadLetter) -> None:
     event = letter.event()
     what = f"{event.type}  {event.id}" if event is not None else f"{len(letter.data)} bytes that are no event"
     attempts = "1 attempt" if letter.attempts == 1 else f"{letter.attempts} attempts"
-    typer.echo(f"{letter.group}  {letter.position}  {what}  {attempts}, given up {moment(letter.buried_at)}")
-    typer.echo(f"    error: {printable(letter.error)}")
+    print_text(f"{letter.group}  {letter.position}  {what}  {attempts}, given up {moment(letter.buried_at)}")
+    print_text(f"    error: {printable(letter.error)}")
     for at, error in map(read_attempt, letter.history):
         when = moment(at) if at is not None else "at a time that is not known"
-        typer.echo(f"    failed {when}: {printable(error)}")
-    typer.echo(f"    {printable(letter.data.decode(errors='replace'), _PREVIEW)}")
+        print_text(f"    failed {when}: {printable(error)}")
+    print_text(f"    {printable(letter.data.decode(errors='replace'), _PREVIEW)}")

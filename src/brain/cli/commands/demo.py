@@ -13,6 +13,7 @@ import typer
 from brain.errors import InvalidInput
 from brain.extras import require_extras
 from brain.kit.cli.common import JsonOption, print_json, run
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.demo.outcome import DemoOutcome
@@ -50,7 +51,7 @@ def demo(
 
     def say(line: str) -> None:
         if not as_json:
-            typer.echo(line, err=True)
+            print_text(line, err=True)
 
     collect_while_serving()
     with _own(folder) as kept_in:
@@ -65,9 +66,9 @@ def demo(
     else:
         _print_table(tally, outcome)
     if tally.missing:
-        typer.echo(f"not seen: {', '.join(tally.missing)}", err=True)
+        print_text(f"not seen: {', '.join(tally.missing)}", err=True)
     if not outcome.audit_verified:
-        typer.echo("the audit log does not verify: see brain audit verify", err=True)
+        print_text("the audit log does not verify: see brain audit verify", err=True)
     if tally.missing or not outcome.audit_verified:
         raise typer.Exit(1)
 
@@ -80,7 +81,7 @@ def _play_robots(settings: Settings, any_port: bool, say: Callable[[str], None],
     if as_json:
         print_json(story.report())
     if not story.verified:
-        typer.echo("the audit log does not verify: see brain audit verify", err=True)
+        print_text("the audit log does not verify: see brain audit verify", err=True)
         raise typer.Exit(1)
 
 

@@ -16,6 +16,7 @@ import typer
 from brain.errors import BrainError, InvalidInput, MissingExtra
 from brain.extras import needs
 from brain.kit.cli.common import JsonOption, StreamOption, print_json_array, run
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     import httpx
@@ -513,6 +514,7 @@ def _total(metrics: str, *names: str) -> float:
 def _print(findings: list[Finding]) -> None:
     for finding in findings:
         colour = {"ok": typer.colors.GREEN, "note": typer.colors.YELLOW, "bad": typer.colors.RED}[finding.state]
-        typer.echo(f"{typer.style(finding.state.rjust(4), fg=colour)}  {finding.part}: {finding.finding}")
+        typer.secho(finding.state.rjust(4), fg=colour, nl=False)
+        print_text(f"  {finding.part}: {finding.finding}")
         if finding.remedy:
-            typer.echo(f"      -> {finding.remedy}")
+            print_text(f"      -> {finding.remedy}")

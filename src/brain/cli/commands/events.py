@@ -23,6 +23,7 @@ from brain.kit.cli.common import (
     run,
     warn_of_unmatched,
 )
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.charter import Event
@@ -86,11 +87,11 @@ def catalogue(
         for path, text in generated_files(write).items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-            typer.echo(f"wrote {path}", err=True)
+            print_text(f"wrote {path}", err=True)
     elif asyncapi:
         print_json(asyncapi_document(documented))
     elif markdown:
-        typer.echo("\n".join(module_document(module) for module in documented), nl=False)
+        print_text("\n".join(module_document(module) for module in documented), nl=False)
     elif as_json:
         from brain.server.events import catalogue_entry
 
@@ -120,7 +121,7 @@ async def _tail(url: str, patterns: list[str], after: str | None, limit: int | N
     warn_of_unmatched(patterns)
     async with reading_stream(url) as stream, aclosing(stream.subscribe(patterns, after=after)) as events:
         async for event in events:
-            _put(event.encode().decode() if as_json else _line(event))
+            _put(_json(event.encode()) if as_json else _line(event))
             sys.stdout.flush()
             seen += 1
             if seen == limit:
@@ -134,7 +135,7 @@ async def _replay(url: str, wanted: Mapping[str, Any], limit: int | None, as_jso
         async for event in events:
             if as_json:
                 sys.stdout.write("[" if seen == 0 else ",\n ")
-                sys.stdout.write(event.encode().decode())
+                sys.stdout.write(_json(event.encode()))
             else:
                 _put(_line(event))
             seen += 1
@@ -146,6 +147,12 @@ async def _replay(url: str, wanted: Mapping[str, Any], limit: int | None, as_jso
         warn_of_unmatched(wanted["pattern"])
 
 
+def _json(data: bytes) -> str:
+    from brain.neutral import json_bytes
+
+    return json_bytes(data).decode()
+
+
 def _put(line: str) -> None:
     sys.stdout.write(line + "\n")
 
@@ -155,4 +162,4 @@ def _line(event: Event) -> str:
     import msgspec
 
     moment = datetime.fromtimestamp(event.timestamp, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return f"{moment}  {event.type:<24}  {msgspec.json.encode(event.payload).decode()}"
+    return f"{moment}  {event.type:<24}  {_json(msgspec.json.encode(event.payload))}"

@@ -9,6 +9,7 @@ import typer
 
 from brain.kit.cli.backend import find_group, opened
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json_array
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.stream.backends import GroupInfo
@@ -36,7 +37,7 @@ def list_groups(stream: StreamOption = None, as_json: JsonOption = False) -> Non
         print_json_array(map(asdict, groups))
         return
     if not groups:
-        typer.echo("no groups", err=True)
+        print_text("no groups", err=True)
         return
     head = ("GROUP", "PATTERN", "LAG", "PENDING", "DEAD", "CONSUMERS", "READ TO")
     rows = [
@@ -48,7 +49,7 @@ def list_groups(stream: StreamOption = None, as_json: JsonOption = False) -> Non
             f"{cell:>{w}}" if 2 <= n <= 5 else f"{cell:<{w}}"
             for n, (cell, w) in enumerate(zip(row, widths, strict=True))
         )
-        typer.echo("  ".join(cells).rstrip())
+        print_text("  ".join(cells).rstrip())
 
 
 @app.command()
@@ -69,7 +70,7 @@ def remove(
                 "begins where new groups begin; repeat with --yes"
             )
         backend.drop_group(name)
-    typer.echo(f"{name} removed")
+    print_text(f"{name} removed")
 
 
 @app.command()
@@ -108,7 +109,7 @@ def adopt(
             adopt_groups(backend, engine, chosen)
         finally:
             engine.dispose()
-    typer.echo(f"{', '.join(chosen)} moved to this database" if chosen else "no group is kept in another database")
+    print_text(f"{', '.join(chosen)} moved to this database" if chosen else "no group is kept in another database")
 
 
 @app.command()
@@ -133,7 +134,7 @@ def move(
     with opened(stream) as backend, opened_database(stream, database) as (_, engine):
         position = {"start": "", "end": backend.tail()}.get(after, after)
         was = move_group(backend, engine, name, position)
-    typer.echo(f"{name} stood at {was or 'the start'}, and goes on after {position or 'the start'}")
+    print_text(f"{name} stood at {was or 'the start'}, and goes on after {position or 'the start'}")
 
 
 def _consumers(group: GroupInfo) -> str:

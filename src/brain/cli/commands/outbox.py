@@ -10,6 +10,7 @@ import typer
 
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json, print_json_array
 from brain.kit.cli.database import opened_database
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -45,7 +46,7 @@ def list_rows(
     for row in found:
         _print(row)
     if not found:
-        typer.echo("no messages", err=True)
+        print_text("no messages", err=True)
 
 
 @app.command()
@@ -67,7 +68,7 @@ def retry(
     if as_json:
         print_json({"consumer": consumer, "retried": count})
     else:
-        typer.echo(f"{count} refused messages of {consumer} will be sent again")
+        print_text(f"{count} refused messages of {consumer} will be sent again")
 
 
 @contextmanager
@@ -99,6 +100,6 @@ def _print(row: Listed) -> None:
 
     tries = "1 try" if row.attempts == 1 else f"{row.attempts} tries"
     when = f"sent {moment(row.sent_at)}" if row.sent_at is not None else f"put {moment(row.created_at)}"
-    typer.echo(printable(f"{row.consumer}  {row.channel}  {row.state}  {row.key}  {tries}, {when}"))
+    print_text(printable(f"{row.consumer}  {row.channel}  {row.state}  {row.key}  {tries}, {when}"))
     if row.last_error is not None and row.sent_at is None:
-        typer.echo(f"    error: {printable(row.last_error)}")
+        print_text(f"    error: {printable(row.last_error)}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from brain.kit.cli.common import StreamOption, run
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.settings import Settings
@@ -25,7 +26,7 @@ def worker(
     from brain.settings import former_names, load_settings
 
     if name in (renamed := former_names()):
-        typer.echo(f"plug-in {name} is called {renamed[name]} now", err=True)
+        print_text(f"plug-in {name} is called {renamed[name]} now", err=True)
         name = renamed[name]
     check_plugins()
     check_running([name])

@@ -8,6 +8,7 @@ import typer
 
 from brain.dna.commands.services import AgentArgument, ByOption, FileArgument, change, look, read_file, report, typed
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json_array
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.dna.models import Snapshot
@@ -96,7 +97,7 @@ def history(
     for one in found:
         report(one, _line(one), False)
     if not found:
-        typer.echo(f"agent {agent} has no genome", err=True)
+        print_text(f"agent {agent} has no genome", err=True)
 
 
 @app.command()
@@ -114,9 +115,9 @@ def lineage(
     if as_json:
         report(found, "", True)
         return
-    typer.echo(f"{found.versions} versions, lineage {found.lineage_hash}")
+    print_text(f"{found.versions} versions, lineage {found.lineage_hash}")
     for line in lines:
-        typer.echo(line)
+        print_text(line)
 
 
 @app.command()
@@ -135,7 +136,7 @@ def diff(
     for name, values in found.changes.items():
         report(found, f"{name}: {values['old']!r} -> {values['new']!r}", False)
     if found.same:
-        typer.echo("no difference", err=True)
+        print_text("no difference", err=True)
 
 
 @app.command()

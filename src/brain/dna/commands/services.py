@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from brain.kit.cli.common import print_json, run
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.dna.opening import Services
@@ -95,4 +96,4 @@ def report(value: Any, words: str, as_json: bool) -> None:
     if as_json:
         print_json(msgspec.to_builtins(value))
     else:
-        typer.echo(printable(words))
+        print_text(printable(words))

@@ -8,6 +8,7 @@ import typer
 
 from brain.dna.commands.services import ByOption, FileArgument, change, look, read_file, report
 from brain.kit.cli.common import DatabaseOption, JsonOption, StreamOption, print_json_array
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.dna.studies import NewStudy, TrialGenome
@@ -106,7 +107,7 @@ def list_studies(stream: StreamOption = None, database: DatabaseOption = None, a
     for one in found:
         report(one, f"{one.id}: {one.agent_id}, {one.objective.kind}, {one.state.value}", False)
     if not found:
-        typer.echo("no studies", err=True)
+        print_text("no studies", err=True)
 
 
 @app.command()

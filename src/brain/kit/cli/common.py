@@ -9,6 +9,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from brain.kit.cli.text import print_text
+
 __all__ = [
     "DatabaseOption",
     "JsonOption",
@@ -59,7 +61,7 @@ def run(work: Coroutine[Any, Any, T], new_loop: Callable[[], asyncio.AbstractEve
         raise typer.Exit(130) from None
     finally:
         for name in unreadable:
-            typer.echo(f"left out: {name} is stored and cannot be read by this version; see the log", err=True)
+            print_text(f"left out: {name} is stored and cannot be read by this version; see the log", err=True)
 
 
 def print_json(value: object) -> None:
@@ -86,4 +88,4 @@ def warn_of_unmatched(patterns: Iterable[str] | None) -> None:
     from brain.kit.event_patterns import unmatched_note
 
     if patterns and (note := unmatched_note(patterns)) is not None:
-        typer.echo(f"note: {note}", err=True)
+        print_text(f"note: {note}", err=True)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import typer
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.stream.timeline import CausalStep
@@ -27,7 +27,7 @@ def print_steps(steps: Sequence[CausalStep], indent: str = "") -> None:
         line = (
             f"{moment(step.event.timestamp)}  {step.delta:+9.3f} s  {name:<{widest}}  {step.event.source:<{sources}}  "
         )
-        typer.echo(indent + printable(line + summary(step.event.payload), wide).rstrip())
+        print_text(indent + printable(line + summary(step.event.payload), wide).rstrip())
 
 
 def _branch(last: tuple[bool, ...]) -> str:

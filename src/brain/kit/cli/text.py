@@ -6,9 +6,19 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from brain.neutral import printable
+import typer
 
-__all__ = ["moment", "printable", "summary"]
+from brain.neutral import plain_text, printable
+
+__all__ = ["moment", "print_text", "printable", "summary"]
+
+
+def print_text(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print to standard output, or standard error, what may hold texts of others: no control in it acts.
+
+    Line ends stay: a value that must not begin a line of its own is given as `printable` has it.
+    """
+    typer.echo(plain_text(text), err=err, nl=nl)
 
 
 def moment(unix_seconds: float) -> str:

@@ -16,6 +16,7 @@ import typer
 
 from brain.errors import InvalidInput
 from brain.kit.cli.common import run
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.policy import PolicyEngine, Rule
@@ -198,7 +199,7 @@ def say(text: str, *, err: bool = False) -> None:
     """Print lines that may hold what agents sent, without what a terminal would take for a command."""
     from brain.kit.cli.text import printable
 
-    typer.echo("\n".join(map(printable, text.split("\n"))), err=err)
+    print_text("\n".join(map(printable, text.split("\n"))), err=err)
 
 
 def counts(done: ImportResult) -> str:

@@ -12,6 +12,7 @@ import typer
 
 from brain.errors import BrainError, InvalidInput
 from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array, run
+from brain.kit.cli.text import print_text
 from brain.policy.commands.common import ByOption, FileArgument, counts, opened, say, stored_rules, user, with_engine
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def export(
     lasting = [rule for rule in rules if not rule.is_temporary]
     text = dump_policy(lasting, as_json=as_json or (output is not None and output.suffix == ".json"))
     if output is None:
-        typer.echo(text, nl=False)
+        print_text(text, nl=False)
     else:
         output.write_text(text, encoding="utf-8")
 

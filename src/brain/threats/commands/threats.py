@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array, run
+from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
     from brain.kit.story import Story
@@ -165,14 +166,14 @@ def _print_noted(threat: Threat, as_json: bool, done: str) -> None:
     if as_json:
         print_json(threat.document())
     else:
-        typer.echo(printable(f"{threat.id}: {done}"))
+        print_text(printable(f"{threat.id}: {done}"))
 
 
 def _print_story(story: Story) -> None:
     from brain.kit.cli.story import print_steps
 
     left_out = "" if story.whole else f"; the middle is left out, {len(story.steps)} events of both ends are shown"
-    typer.echo(f"  story: {len(story.steps)} events{left_out}" if story.steps else "  story: no event is in the stream")
+    print_text(f"  story: {len(story.steps)} events{left_out}" if story.steps else "  story: no event is in the stream")
     print_steps(story.steps, "    ")
 
 
@@ -188,7 +189,7 @@ def _print_list(threats: list[Threat]) -> None:
     if threats:
         print_table(table)
     else:
-        typer.echo("no threats", err=True)
+        print_text("no threats", err=True)
 
 
 def _print_threat(threat: Threat) -> None:
@@ -213,9 +214,9 @@ def _print_threat(threat: Threat) -> None:
         (_time(step.at), f"{step.old} -> {step.new}  {step.reason}".rstrip() + _by(step.by)) for step in threat.history
     ]
     lines += [(_time(comment.at), f"comment: {comment.text}{_by(comment.by)}") for comment in threat.comments]
-    typer.echo(threat.id)
+    print_text(threat.id)
     for name, value in lines:
-        typer.echo(f"  {printable(name)}: {printable(value)}")
+        print_text(f"  {printable(name)}: {printable(value)}")
 
 
 def _print_stats(figures: ThreatStats) -> None:
@@ -226,7 +227,7 @@ def _print_stats(figures: ThreatStats) -> None:
             shown = f"{value:.0%}"
         else:
             shown = "none" if value is None else f"{value:.1f}" if isinstance(value, float) else str(value)
-        typer.echo(f"{name.replace('_', ' ')}: {shown}")
+        print_text(f"{name.replace('_', ' ')}: {shown}")
 
 
 def _names(threat: Threat) -> str:
