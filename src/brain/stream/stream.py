@@ -24,9 +24,8 @@ from brain.locks import InterruptibleLock
 from brain.logs import Log
 from brain.platform import at_fork
 from brain.plugins import catalogue
-from brain.redaction import is_clean as holds_no_secret
+from brain.redaction import is_seen_clean, redacted_event, use_key_file
 from brain.redaction import prepare as prepare_redaction
-from brain.redaction import redacted_event, use_key_file
 from brain.redis_client.url import masked, parse
 from brain.store import Store
 from brain.store.memory import MemoryStore
@@ -263,9 +262,10 @@ class EventStream(OutboxStream):
             return traced
         try:
             event_id, event_type, data = event.id, event.type, event.encode()
-            if data.count(b"{") + data.count(b"[") > limits.EVENT_DEPTH:  # else it cannot be too deep, as nearly all
+            is_clean = is_seen_clean(event.payload, event.meta, event.target)
+            # What was looked through has few levels; what has few brackets cannot be too deep.
+            if not is_clean and data.count(b"{") + data.count(b"[") > limits.EVENT_DEPTH:
                 check_depth(data)
-            is_clean = holds_no_secret(event.payload, event.meta, event.target)
         except Exception as error:  # noqa: BLE001  (publishing never raises; counted, logged, named in the receipt)
             return self._refuse(str(getattr(event, "id", "")), error)
         return self.publish_encoded(event_id, event_type, data, is_clean)
