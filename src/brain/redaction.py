@@ -299,7 +299,7 @@ SEEN_DEPTH: Final = 16
 
 
 def is_seen_clean(*values: Any) -> bool:
-    """As `is_clean`, and False where nothing is redacted: so True says also how deep the values are at most."""
+    """As `is_clean`, and False where nothing is redacted: so True says also that the values are JSON, and not deep."""
     try:
         return _state.enabled and _are_clean(values, SEEN_DEPTH)
     except RuntimeError:  # another thread changes a dictionary meanwhile
@@ -318,7 +318,10 @@ def _are_clean(values: Iterable[Any], depth: int) -> bool:
         elif kind is int:
             if value > _LEAST_CARD:
                 return False
-        elif kind not in _NEVER_SECRET and not (kind in _LISTS and depth and _are_clean(value, depth - 1)):
+        elif kind is float:
+            if value - value != 0:  # no number of JSON
+                return False
+        elif kind is not bool and value is not None and not (kind in _LISTS and depth and _are_clean(value, depth - 1)):
             return False
     return True
 
@@ -330,7 +333,6 @@ def _is_clean_object(value: dict[Any, Any], depth: int) -> bool:
 
 
 _LISTS: Final = frozenset({list, tuple})
-_NEVER_SECRET: Final = frozenset({float, bool, type(None)})
 _LEAST_CARD: Final = 10**11
 _clean_names: set[Any] = set()
 _clean_texts: set[str] = set()

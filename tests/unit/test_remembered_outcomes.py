@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -130,3 +131,23 @@ def test_no_more_outcomes_are_kept_than_said(monkeypatch: pytest.MonkeyPatch) ->
             engine.evaluate({**CONTEXT, "agent_role": role})
             assert len(recorder._ends) <= 3
         assert [event.payload["rule_id"] for event in _stored(stream)] == [f"role-{number}" for number in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("payload", "named"),
+    [
+        ({"a": float("nan")}, "payload.a: nan is no number of JSON"),
+        ({"a": [{"b": float("-inf")}]}, "payload.a[0].b: -inf is no number of JSON"),
+        ({"a": "\ud800"}, "payload or meta: cannot be written as JSON"),
+        ({"a": json.loads("[" * 45 + "]" * 45)}, "nested deeper"),
+    ],
+)
+@pytest.mark.parametrize("enabled", [True, False])
+def test_publish_refuses_what_is_no_json_whether_it_looks_for_secrets_or_not(
+    payload: dict[str, Any], named: str, enabled: bool
+) -> None:
+    redaction.configure(enabled=enabled)
+    with EventStream.open_sync("memory://") as stream:
+        for _ in range(2):  # what was looked at once is remembered
+            receipt = stream.publish(Event(type="shop.sold", source="shop_service", payload=payload))
+            assert named in str(receipt.refused)

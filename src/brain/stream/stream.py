@@ -19,6 +19,7 @@ from weakref import WeakSet
 
 from brain import limits, logs
 from brain.charter import Event, Pattern, Priority, check_depth, too_large
+from brain.charter.envelope import encode_plain
 from brain.errors import BrainError, Conflict, InvalidInput, Unavailable
 from brain.locks import InterruptibleLock
 from brain.logs import Log
@@ -261,11 +262,14 @@ class EventStream(OutboxStream):
         if SDK in modules and (traced := publish_traced(self.publish, event)) is not None:
             return traced
         try:
-            event_id, event_type, data = event.id, event.type, event.encode()
+            event_id, event_type = event.id, event.type
             is_clean = is_seen_clean(event.payload, event.meta, event.target)
-            # What was looked through has few levels; what has few brackets cannot be too deep.
-            if not is_clean and data.count(b"{") + data.count(b"[") > limits.EVENT_DEPTH:
-                check_depth(data)
+            if is_clean and type(event) is Event:
+                data = encode_plain(event)
+            else:
+                data = event.encode()
+                if data.count(b"{") + data.count(b"[") > limits.EVENT_DEPTH:  # else it cannot be too deep
+                    check_depth(data)
         except Exception as error:  # noqa: BLE001  (publishing never raises; counted, logged, named in the receipt)
             return self._refuse(str(getattr(event, "id", "")), error)
         return self.publish_encoded(event_id, event_type, data, is_clean)
