@@ -205,6 +205,8 @@ def configure(
     _state.enabled, _state.names, _state.added, _state.spared = enabled, wanted, added, free
     if key is not None:
         _state.key, _state.key_source = _derived(key.encode()), "of the settings"
+    for known in _memories:
+        known.clear()
     if changed:
         _kind_of.cache_clear()
         _scanner.cache_clear()
@@ -289,36 +291,80 @@ def is_clean(*values: Any) -> bool:
     Most texts of events come again and again, so this costs less than to look through the encoded event; and RE2 lets
     other threads run meanwhile, for which the publisher then waits. False says only that a closer look is worth it.
     """
+    return not _state.enabled or is_seen_clean(*values)
+
+
+SEEN_DEPTH: Final = 16
+"""Levels that `is_seen_clean` looks at; what has more is not clean to it."""
+
+
+def is_seen_clean(*values: Any) -> bool:
+    """As `is_clean`, and False where nothing is redacted: so True says also that the values are JSON, and not deep."""
     try:
-        return not _state.enabled or _are_clean(values, 16)
+        return _state.enabled and _are_clean(values, SEEN_DEPTH)
     except RuntimeError:  # another thread changes a dictionary meanwhile
         return False
 
 
 def _are_clean(values: Iterable[Any], depth: int) -> bool:
     for value in values:
-        kind = value.__class__
+        kind = type(value)
         if kind is str:
             if value not in _clean_texts and not _learn_text(value):
                 return False
-        elif kind is dict and depth:
-            if not value.keys() <= _clean_names and not all(map(_learn_name, value)):
-                return False
-            if value and not _are_clean(value.values(), depth - 1):
+        elif kind is dict:
+            if value and not (depth and _is_clean_object(value, depth - 1)):
                 return False
         elif kind is int:
             if value > _LEAST_CARD:
                 return False
-        elif kind not in _NEVER_SECRET and not (kind in _LISTS and depth and _are_clean(value, depth - 1)):
+        elif kind is float:
+            if value - value != 0:  # no number of JSON
+                return False
+        elif kind is not bool and value is not None and not (kind in _LISTS and depth and _are_clean(value, depth - 1)):
             return False
     return True
 
 
+def _is_clean_object(value: dict[Any, Any], depth: int) -> bool:
+    if not _names_known(value) and not all(map(_learn_name, value)):
+        return False
+    return _are_clean(value.values(), depth)
+
+
 _LISTS: Final = frozenset({list, tuple})
-_NEVER_SECRET: Final = frozenset({float, bool, type(None)})
 _LEAST_CARD: Final = 10**11
 _clean_names: set[Any] = set()
 _clean_texts: set[str] = set()
+_names_known = _clean_names.issuperset
+_memories: list[dict[Any, Any]] = []
+
+are_known_clean: Callable[[Iterable[Any]], bool] = _clean_texts.issuperset
+"""Whether all of these texts were looked at before, and hold no secret. For hot paths; raises TypeError for a list."""
+
+
+def is_known_clean(value: dict[Any, Any]) -> bool:
+    """Whether this object holds just texts that were looked at before, small whole numbers, true, false and null."""
+    if not _names_known(value):
+        return False
+    for member in value.values():
+        kind = type(member)
+        if kind is int:
+            if member > _LEAST_CARD:
+                return False
+        elif kind is str:
+            if member not in _clean_texts:
+                return False
+        elif kind is not bool and member is not None:
+            return False
+    return True
+
+
+def memory() -> dict[Any, Any]:
+    """A dictionary in which a module keeps what it found clean; `configure` empties it. Called once in each module."""
+    known: dict[Any, Any] = {}
+    _memories.append(known)
+    return known
 
 
 def _learn_name(name: Any) -> bool:

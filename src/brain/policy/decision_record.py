@@ -1,4 +1,4 @@
-"""The record of a decision (the payload of `policy.rule_evaluated`): its one writer and its one reader."""
+"""The record of a decision (the payload of `policy.rule_evaluated`): its writer, in two parts, and its reader."""
 
 from __future__ import annotations
 
@@ -13,12 +13,20 @@ from brain.charter import Event
 from brain.policy.decisions import Decision, refusal
 from brain.policy.events import CONTEXT_FIELDS, DeniedAction, RuleEvaluated, ShadowOutcome
 from brain.policy.json_safe import from_json_safe, is_json_safe, to_json_safe, to_json_safe_marked
-from brain.policy.normalisation import PLAIN
 from brain.policy.structs import struct_of
+from brain.redaction import are_known_clean, is_clean, is_known_clean
 
 _any_context: Any = dict.fromkeys(CONTEXT_FIELDS, Any)
-Evaluated: Any = struct_of(RuleEvaluated, "Evaluated", **_any_context)
-"""The record as it is written: structs are made and written in half the time that dictionaries take."""
+_OUTCOME = ("rule_id", "rule_name", "effect", "allowed", "reason", "warnings")
+Question: Any = struct_of(
+    RuleEvaluated,
+    "Question",
+    only=[name for name in RuleEvaluated.__annotations__ if name not in _OUTCOME],
+    **_any_context,
+)
+"""What differs from decision to decision, as it is written: structs take half the time that dictionaries take."""
+Outcome: Any = struct_of(RuleEvaluated, "Outcome", only=_OUTCOME)
+"""The rest of the record: the same in every case that the same rule decides."""
 Denied: Any = struct_of(DeniedAction, "Denied")
 _Shadow: Any = struct_of(ShadowOutcome, "Shadow")
 _Read: Any = struct_of(
@@ -34,70 +42,76 @@ RecordedDecision: Any = struct_of(Event, "RecordedDecision", only=("id", "type",
 """An event of a decision as it is read; keys that other producers may have left out are None."""
 decode: Callable[[bytes], Any] = msgspec.json.Decoder(RecordedDecision).decode
 
-_denied_fields = attrgetter(*Denied.__struct_fields__)
+_outcome_fields = attrgetter(*_OUTCOME)
 _shadow_fields = attrgetter(*_Shadow.__struct_fields__)
 _EMPTY: Mapping[str, Any] = {name: {} if name in ("environment", "params") else None for name in CONTEXT_FIELDS}
 _known = frozenset(CONTEXT_FIELDS)
-_only_plain = PLAIN.issuperset
 
 
-def evaluated(context: Mapping[str, Any], decision: Decision, took_us: float, shadow: Decision | None) -> Any:
-    """The record of a decision on a context of the six usual fields; None when a value is no JSON as it stands.
+def question(context: Mapping[str, Any], took_us: float, shadow: Decision | None) -> tuple[Any, bool]:
+    """The first part of the record, of a context of the six usual fields, and whether it is sure to hold no secret.
 
-    `shadow` is the decision of the shadow rules where it would have come first. Raises KeyError for a missing field.
+    None when a value is no JSON as it stands. `shadow` is the decision of the shadow rules where it would have come
+    first. Raises KeyError for a missing field, TypeError for what `any_question` has to look at.
     """
     agent_id, agent_role = context["agent_id"], context["agent_role"]
     action, resource = context["action"], context["resource"]
     environment, params = context["environment"], context["params"]
-    # Nearly always the types of the values alone tell that they are JSON.
-    usual = type(agent_id) is str and type(agent_role) is str and type(action) is str and type(resource) is str
-    usual = usual and type(params) is dict and _only_plain(map(type, params.values()))
-    usual = usual and type(environment) is dict and (not environment or is_json_safe(environment))
-    if not usual and not all(map(is_json_safe, context.values())):
-        return None
-    record = Evaluated(
-        agent_id,
-        agent_role,
-        action,
-        resource,
-        environment,
-        params,
-        decision.rule_id,
-        decision.rule_name,
-        decision.effect,
-        decision.allowed,
-        decision.reason,
-        decision.warnings,
-        took_us,
-    )
+    # Nearly always all texts have been seen before; texts that were are JSON.
+    if (
+        type(params) is dict
+        and type(environment) is dict
+        and are_known_clean((agent_id, agent_role, action, resource))
+        and (not params or is_known_clean(params))
+        and (not environment or is_known_clean(environment))
+    ):
+        clean = shadow is None
+    elif all(map(is_json_safe, context.values())):
+        clean = shadow is None and is_clean(*context.values())
+    else:
+        return None, False
+    asked = Question(agent_id, agent_role, action, resource, environment, params, took_us)
     if shadow is not None:
-        record.shadow = _Shadow(*_shadow_fields(shadow))
-    return record
+        asked.shadow = _Shadow(*_shadow_fields(shadow))
+    return asked, clean
 
 
-def evaluated_any(given: Mapping[str, Any], decision: Decision, took_us: float, shadow: Decision | None) -> Any:
-    """The record of a decision on any context: what rules saw of it as JSON, and what was absent, extra or no JSON."""
+def outcome(decision: Decision) -> Any:
+    """The second part of the record."""
+    return Outcome(*_outcome_fields(decision))
+
+
+def any_question(given: Mapping[str, Any], took_us: float, shadow: Decision | None) -> Any:
+    """As `question`, of any context: what rules saw of it as JSON, and what was absent, extra or no JSON."""
     context, substitutes = to_json_safe_marked(given)
     usual = {name: context.get(name, empty) for name, empty in _EMPTY.items()}
-    record = evaluated(usual, decision, took_us, shadow)
+    asked, _ = question(usual, took_us, shadow)
     if absent := [name for name in CONTEXT_FIELDS if name not in context]:
-        record.absent = absent
+        asked.absent = absent
     if extra := {name: value for name, value in context.items() if name not in _known}:
-        record.extra = extra
+        asked.extra = extra
     if substitutes:
-        record.not_json = substitutes
-    return record
+        asked.not_json = substitutes
+    return asked
 
 
-def denied(record: Any) -> Any:
+def denied(asked: Any, decision: Decision) -> Any:
     """The payload of `policy.action_denied` that belongs to the record of a denial."""
-    return Denied(*_denied_fields(record))
+    return Denied(
+        asked.agent_id,
+        asked.agent_role,
+        asked.action,
+        asked.resource,
+        decision.rule_id,
+        decision.rule_name,
+        decision.reason,
+    )
 
 
 def refused(context: Mapping[str, Any], reason: str) -> DeniedAction:
     """The payload of `policy.action_denied` for a denial that no rule decided."""
     known = {name: to_json_safe(context.get(name)) for name in CONTEXT_FIELDS}
-    return cast(DeniedAction, msgspec.to_builtins(denied(evaluated(known, refusal(reason), 0.0, None))))
+    return cast(DeniedAction, msgspec.to_builtins(denied(question(known, 0.0, None)[0], refusal(reason))))
 
 
 def recorded_context(payload: Mapping[str, Any]) -> dict[str, Any]:

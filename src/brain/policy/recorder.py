@@ -9,14 +9,15 @@ from typing import Any, Protocol
 
 import msgspec
 
-from brain.charter import Event, current_meta, mint_id
+from brain.charter import Event, mint_id
+from brain.charter.context import CURRENT
 from brain.logs import Log
 from brain.policy.compiler import DECISION, ORDER, RuleEntry
-from brain.policy.decision_record import denied, evaluated, evaluated_any
+from brain.policy.decision_record import any_question, denied, outcome, question
 from brain.policy.decisions import Decision
 from brain.policy.events import ACTION_DENIED, RULE_EVALUATED
 from brain.policy.structs import struct_of
-from brain.redaction import is_clean, redacted_event
+from brain.redaction import is_clean, memory, redacted_event
 from brain.stream import EventStream
 from brain.stream.publisher import Publisher, failures, publish_safely
 from brain.stream.tracing import SDK
@@ -64,10 +65,10 @@ def _careful(stream: Publisher) -> RecordDecision:
     ) -> None:
         try:
             decision = entry[DECISION]
-            made = evaluated_any({**context, **more} if more else context, decision, took_us, _ahead(shadow, entry))
-            publish_safely(stream, _event(_EVALUATED, made))
+            asked = any_question({**context, **more} if more else context, took_us, _ahead(shadow, entry))
+            publish_safely(stream, _event(_EVALUATED, asked, outcome(decision)))
             if not decision.allowed:
-                publish_safely(stream, _event(_DENIED, denied(made)))
+                publish_safely(stream, _event(_DENIED, denied(asked, decision)))
         except Exception as error:  # noqa: BLE001  (a decision stands whatever becomes of its event; counted, logged)
             failures[_EVALUATED] += 1
             log.error("decision not recorded", error=str(error), total=failures[_EVALUATED])
@@ -75,8 +76,9 @@ def _careful(stream: Publisher) -> RecordDecision:
     return record
 
 
-def _event(name: str, payload: Any) -> Event:
-    return Event(type=name, source=_SOURCE, payload=msgspec.to_builtins(payload))
+def _event(name: str, *parts: Any) -> Event:
+    payload = {key: value for part in parts for key, value in msgspec.to_builtins(part).items()}
+    return Event(type=name, source=_SOURCE, payload=payload)
 
 
 def _ahead(shadow: RuleEntry | None, entry: RuleEntry) -> Decision | None:
@@ -85,15 +87,43 @@ def _ahead(shadow: RuleEntry | None, entry: RuleEntry) -> Decision | None:
 
 
 _Envelope: Any = struct_of(Event, "Envelope", payload=Any)
+_Beginning: Any = struct_of(
+    Event, "Beginning", only=[name for name in Event.__struct_fields__ if name != "meta"], payload=Any
+)
+"""An envelope but for its meta, which is put behind it with the outcome."""
 _encode = msgspec.json.Encoder().encode
+
+_KEPT = 4_096
+_ends: dict[int, tuple[Decision, bytes, bool]] = memory()
+"""By the id of a decision: that decision, its outcome as it stands in the event, and whether no secret is in it."""
+_metas: dict[str, tuple[Mapping[str, Any], bytes, bool]] = memory()
+"""The same of the last meta: of all decisions without a correlation, or of many asked for in one request."""
+
+
+def _end(decision: Decision) -> tuple[Decision, bytes, bool]:
+    clean = is_clean(decision.rule_id, decision.rule_name, decision.reason, *decision.warnings)
+    end = decision, b"," + _encode(outcome(decision))[1:] + b',"meta":', clean
+    if len(_ends) >= _KEPT:
+        _ends.clear()
+    _ends[id(decision)] = end
+    return end
+
+
+def _close(meta: Mapping[str, Any]) -> tuple[Mapping[str, Any], bytes, bool]:
+    close = _metas["last"] = meta, _encode(meta) + b"}", is_clean(meta)
+    return close
+
+
+_NO_END, _NO_CLOSE = (None, b"", False), (None, b"", False)
 
 
 def _quick(stream: EventStream, carefully: RecordDecision) -> RecordDecision:
     """The recorder for our own stream, which takes the bytes of an event: no event is made only to be encoded.
 
+    What a rule says, and the meta, are encoded and looked through once, and put behind the rest.
     A context that has not just the six fields, or values that are no JSON, is left to `carefully`.
     """
-    publish = stream.publish_encoded
+    publish, encode, meta_now, end_of, close_of = stream.publish_encoded, _encode, CURRENT.get, _ends.get, _metas.get
 
     def record(
         context: Mapping[str, Any],
@@ -105,23 +135,27 @@ def _quick(stream: EventStream, carefully: RecordDecision) -> RecordDecision:
         if len(context) != 6 or SDK in modules:  # who traces wants whole events
             return carefully(context, entry, took_us, shadow, more)
         try:
-            made = evaluated(context, entry[DECISION], took_us, shadow and _ahead(shadow, entry))
-            if made is None:
+            asked, clean = question(context, took_us, shadow and _ahead(shadow, entry))
+            if asked is None:
                 return carefully(context, entry, took_us, shadow, more)
             if more is not None:
-                made.extra = more
-            now, meta = time(), current_meta()
+                asked.extra, clean = more, clean and is_clean(more)
+            now, meta, decision = time(), meta_now(), entry[DECISION]
+            whose, ending, is_outcome_clean = end_of(id(decision), _NO_END)
+            if whose is not decision:
+                _, ending, is_outcome_clean = _end(decision)
+            of, close, is_meta_clean = close_of("last", _NO_CLOSE)
+            if of is not meta:
+                _, close, is_meta_clean = _close(meta)
             event_id = mint_id("policy", now)
-            data = _encode(_Envelope(event_id, _EVALUATED, _SOURCE, None, now, made, meta))
+            data = encode(_Beginning(event_id, _EVALUATED, _SOURCE, None, now, asked))[:-2] + ending + close
         except Exception:  # noqa: BLE001  (a missing field, or whatever the values of the caller's own types raise)
             return carefully(context, entry, took_us, shadow, more)
-        decision = entry[DECISION]
-        seen = *context.values(), decision.rule_id, decision.rule_name, decision.reason, *decision.warnings, more, meta
-        shown = data if made.shadow is msgspec.UNSET and is_clean(*seen) else redacted_event(data)
+        shown = data if clean and is_outcome_clean and is_meta_clean else redacted_event(data)
         publish(event_id, _EVALUATED, shown, True)
-        if not made.allowed:
+        if not decision.allowed:
             denial_id = mint_id("policy", now)
-            data_of_denial = _encode(_Envelope(denial_id, _DENIED, _SOURCE, None, now, denied(made), meta))
+            data_of_denial = _encode(_Envelope(denial_id, _DENIED, _SOURCE, None, now, denied(asked, decision), meta))
             publish(denial_id, _DENIED, data_of_denial, shown is data)  # it says a part of the same
 
     return record

@@ -19,14 +19,14 @@ from weakref import WeakSet
 
 from brain import limits, logs
 from brain.charter import Event, Pattern, Priority, check_depth, too_large
+from brain.charter.envelope import encode_plain
 from brain.errors import BrainError, Conflict, InvalidInput, Unavailable
 from brain.locks import InterruptibleLock
 from brain.logs import Log
 from brain.platform import at_fork
 from brain.plugins import catalogue
-from brain.redaction import is_clean as holds_no_secret
+from brain.redaction import is_seen_clean, redacted_event, use_key_file
 from brain.redaction import prepare as prepare_redaction
-from brain.redaction import redacted_event, use_key_file
 from brain.redis_client.url import masked, parse
 from brain.store import Store
 from brain.store.memory import MemoryStore
@@ -262,10 +262,14 @@ class EventStream(OutboxStream):
         if SDK in modules and (traced := publish_traced(self.publish, event)) is not None:
             return traced
         try:
-            event_id, event_type, data = event.id, event.type, event.encode()
-            if data.count(b"{") + data.count(b"[") > limits.EVENT_DEPTH:  # else it cannot be too deep, as nearly all
-                check_depth(data)
-            is_clean = holds_no_secret(event.payload, event.meta, event.target)
+            event_id, event_type = event.id, event.type
+            is_clean = is_seen_clean(event.payload, event.meta, event.target)
+            if is_clean and type(event) is Event:
+                data = encode_plain(event)
+            else:
+                data = event.encode()
+                if data.count(b"{") + data.count(b"[") > limits.EVENT_DEPTH:  # else it cannot be too deep
+                    check_depth(data)
         except Exception as error:  # noqa: BLE001  (publishing never raises; counted, logged, named in the receipt)
             return self._refuse(str(getattr(event, "id", "")), error)
         return self.publish_encoded(event_id, event_type, data, is_clean)
