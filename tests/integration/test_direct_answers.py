@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,11 +19,14 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from brain.access.repository import Keys
+from brain.access.settings import AccessSettings
+from brain.server import direct
 from brain.server.direct import DirectAnswers
 from brain.server.heads import read_head
 from brain.store import open_store
 from brain.stream import EventStream
 from support.server import ServeThread, without_consumers
+from support.waiting import wait_until
 
 ONE, MANY = "/api/policy/evaluate", "/api/policy/evaluate-many"
 BEFORE = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -98,13 +102,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         "revoked": made.new("old", "operator").secret,
     }
     made.revoke("old")
-    direct: list[bytes] = []
+    noticed: list[bytes] = []
     answer = DirectAnswers.answer
 
     def noted(self: DirectAnswers, data: bytes, address: str | None) -> tuple[bytes, bytes] | None:
         found = answer(self, data, address)
         if found is not None:
-            direct.append(data)
+            noticed.append(data)
         return found
 
     with pytest.MonkeyPatch.context() as patch:
@@ -112,7 +116,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         patch.setattr(uvicorn.Config, "__init__", partialmethod(uvicorn.Config.__init__, timeout_keep_alive=1))
         server = ServeThread(without_consumers(url, api_key=SecretStr("k" * 30))).start()
         try:
-            found = Served(int(server.url.rpartition(":")[2]), url, keys, direct)
+            found = Served(int(server.url.rpartition(":")[2]), url, keys, noticed)
             rule = {
                 "name": "read",
                 "effect": "ALLOW",
@@ -151,6 +155,7 @@ HEADERS = st.lists(
             ("Host", "-"),
             ("Origin", "http://localhost"),
             ("Origin", "http://elsewhere.example"),
+            ("Origin", "http://["),
             ("Sec-Fetch-Site", "cross-site"),
             ("Accept", "*/*"),
             ("User-Agent", "a test"),
@@ -182,6 +187,7 @@ SENDERS = st.sampled_from(["operator", "evaluator", "viewer", "revoked", "unknow
 )
 @example(ONE, "POST", None, [], "operator")
 @example(ONE, "POST", None, [("X-Correlation-Id", "mine")], "evaluator")
+@example(ONE, "POST", None, [("Origin", "http://[")], "operator")
 @example(MANY, "POST", b'{"contexts": [{"action": "read", "agent_id": "ann"}]}', [], "evaluator")
 def test_the_answer_is_that_of_the_ordinary_way(
     served: Served, path: str, method: str, body: bytes | None, headers: list[tuple[str, str]], sender: str
@@ -272,3 +278,62 @@ def test_heads_that_are_not_plain_are_not_read(raw: bytes) -> None:
 def test_a_plain_head_is_read() -> None:
     found = read_head(b"POST /a HTTP/1.1\r\nHost:  b\r\nX-Y: 1\r\n\r\n")
     assert found == (b"/a", {b"host": b"b", b"x-y": b"1"})
+
+
+def test_an_origin_that_is_no_url_is_refused(served: Served) -> None:
+    who = ("Authorization", f"Bearer {served.keys['operator']}")
+    assert served.ask(request(ONE, None, who, ("Origin", "http://[")))[0].startswith(b"HTTP/1.1 403")
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> Iterator[ServeThread]:
+    """A server that waits for a body for a minute, and for a head for a second."""
+    monkeypatch.setattr(direct, "BODY_SECONDS", 60.0)
+    server = ServeThread(without_consumers(access=AccessSettings(header_seconds=1.0))).start()
+    try:
+        yield server
+    finally:
+        if server._thread.is_alive():
+            server.stop()
+
+
+def test_a_head_that_waits_for_its_body_is_whole(patient: ServeThread) -> None:
+    port = int(patient.url.rpartition(":")[2])
+    head, _, body = request().partition(b"\r\n\r\n")
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as warm:
+        warm.sendall(request())  # from then on the routes are known
+        assert warm.recv(65_536).startswith(b"HTTP/1.1 200")
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=30) as sender,
+        socket.create_connection(("127.0.0.1", port), timeout=30) as silent,
+    ):
+        sender.sendall(head + b"\r\n\r\n")
+        assert silent.recv(1) == b""  # it connected after the sender, and has had its second
+        sender.sendall(body)
+        assert sender.recv(65_536).startswith(b"HTTP/1.1 200")
+
+
+def test_a_head_that_waits_for_its_body_when_the_server_stops_is_answered(patient: ServeThread) -> None:
+    port = int(patient.url.rpartition(":")[2])
+    head, _, body = request().partition(b"\r\n\r\n")
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as sender:
+        sender.sendall(request())
+        assert sender.recv(65_536).startswith(b"HTTP/1.1 200")
+        sender.sendall(head + b"\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as other:
+            other.sendall(BEFORE)
+            assert other.recv(65_536).startswith(b"HTTP/1.1 200")  # so the head is there
+        stopping = threading.Thread(target=patient.stop)
+        stopping.start()
+
+        def is_closed() -> bool:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=30).close()
+            except ConnectionRefusedError:
+                return True
+            return False
+
+        wait_until(is_closed)
+        sender.sendall(body)
+        assert sender.recv(65_536).startswith(b"HTTP/1.1 200")
+        stopping.join(30)

@@ -65,3 +65,22 @@ async def test_while_a_session_fetches_nobody_fetches_for_it(tmp_path: Path) -> 
             await receipt
         assert [(await anext(loop)).payload["number"] for _ in published] == list(range(2, 200))
         await loop.aclose()
+
+
+async def test_who_handles_what_was_taken_over_has_nothing_fetched_beside_it(tmp_path: Path) -> None:
+    async with EventStream.open(f"sqlite:///{tmp_path}/brain.db", lease=0.2) as stream:
+        loop = stream.subscribe("test.*", group="group")
+        waiting = asyncio.ensure_future(anext(loop))
+        await until(lambda: any(session._wants_early for session in stream.sessions))
+        (session,) = stream.sessions
+        with session._fetching:  # so that the other one has it
+            await stream.publish(event(1))
+            await stream.call(stream.backend.join, "group", "other")
+            await stream.call(stream.backend.fetch, "group", "other", 1)
+        assert (await waiting).payload == {"number": 1}, "the other one says nothing, and is taken over"
+        await stream.publish(event(2))
+        assert not session._early
+        (group,) = await stream.groups()
+        assert (group.pending, group.lag) == (1, 1)
+        assert (await anext(loop)).payload == {"number": 2}
+        await loop.aclose()

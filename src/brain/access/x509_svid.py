@@ -25,6 +25,8 @@ class Peer(NamedTuple):
     id: str = ""
     trust_domain: str = ""
     until: float = 0.0
+    authority: bytes = b""
+    """The one that vouches for it, in DER."""
     fault: str | None = None
 
 
@@ -63,9 +65,14 @@ class Bundles:
         domain = trust_domain(id)
         if domain is None:
             return Peer(fault=f"the client's certificate names {id[:80]!r}, which is no SPIFFE id of a workload")
-        if chain[-1] not in self._anchors.get(domain, frozenset()):
-            return Peer(fault=f"the client's certificate is by no authority of {SPIFFE}{domain} that the server knows")
-        return Peer(id, domain, leaf.not_valid_after_utc.timestamp())
+        return self.now(Peer(id, domain, leaf.not_valid_after_utc.timestamp(), chain[-1]))
+
+    def now(self, peer: Peer) -> Peer:
+        """What it proves by the authorities as they are now; those of its domain may have changed."""
+        if peer.fault is not None or peer.authority in self._anchors.get(peer.trust_domain, frozenset()):
+            return peer
+        fault = f"the client's certificate is by no authority of {SPIFFE}{peer.trust_domain} that the server knows"
+        return peer._replace(fault=fault)
 
 
 def _id_in(leaf: object) -> str:

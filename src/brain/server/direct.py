@@ -65,11 +65,11 @@ class DirectAnswers:
         known = None if answer is None or end < len(END) else self._heads.find(data[:end])
         if answer is None or known is None or len(data) - end != known.length:
             return None
-        who = self._gate.let_in(path, known.authorization, address)
-        if who is None:
-            return None
         id = known.correlation_id or new_id()
         try:
+            who = self._gate.let_in(path, known.authorization, address)
+            if who is None:
+                return None
             with requested_by(who, id, known.trace):
                 body = answer(data[end:])
         except Exception:
@@ -130,6 +130,7 @@ def direct(base: Any, answers: DirectAnswers) -> Callable[..., asyncio.Protocol]
                 self._wait_no_more()
             elif data.startswith(_METHOD) and self._is_free() and answers.may_answer(data):
                 self._unset_keepalive_if_required()
+                self.head_is_whole()
                 self._head = data
                 self._end_of_wait = self.loop.call_later(BODY_SECONDS, self._go_on)
                 return
@@ -143,6 +144,11 @@ def direct(base: Any, answers: DirectAnswers) -> Callable[..., asyncio.Protocol]
         def connection_lost(self, exc: Exception | None) -> None:
             self._wait_no_more()
             super().connection_lost(exc)
+
+        def shutdown(self) -> None:
+            if self._end_of_wait is not None:  # a request has begun, and is answered yet
+                self._go_on()
+            super().shutdown()
 
         def _go_on(self) -> None:
             """Go the ordinary way with what is there."""

@@ -20,8 +20,8 @@ from brain.server.tls import with_peer
 
 log: Log = Log("brain.server.connections")
 
-Peers = Callable[[asyncio.Transport], Peer | None]
-"""What a connection's client certificate proves; None where there is none."""
+Peers = Callable[[asyncio.Transport], Callable[[], Peer] | None]
+"""Gives what says what a connection's client certificate proves now; None where there is none."""
 
 
 def protocol(

@@ -289,7 +289,10 @@ def _is_open(path: str) -> bool:
 def _from_elsewhere(headers: Headers | Mapping[str, str], host: str) -> bool:
     origin = headers.get("origin")
     if origin is not None:
-        return urlsplit(origin).netloc.lower() != host.lower() or not host
+        try:
+            return urlsplit(origin).netloc.lower() != host.lower() or not host
+        except ValueError:  # such as http://[
+            return True
     return headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
 
 

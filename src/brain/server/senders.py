@@ -79,8 +79,10 @@ class Senders:
 
     async def over(self, who: Principal, scope: Scope, headers: Headers, address: str | None) -> str | None:
         """Why a sender that was let in would not be now; None while it would. For answers that last."""
-        if who.how in (SIGNATURE, CERTIFICATE):
+        if who.how == SIGNATURE:
             return self._agents.over(who)
+        if who.how == CERTIFICATE:
+            return (await self._certified(scope[PEER](), address))[1]
         if who.how in (TOKEN, BOUND):
             return await self._tokens.over(who, headers.get("authorization", "").partition(" ")[2].strip())
         return (await self.sender(scope, headers, address, None))[1]
@@ -125,7 +127,7 @@ class Senders:
             how, missing = "key", "the key is not known"
             digest, key = await self.keys.token(token.strip())
         elif PEER in scope and "authorization" not in headers:
-            return await self._certified(scope[PEER], address)
+            return await self._certified(scope[PEER](), address)
         else:
             how, missing = "session", "there is no key"
             if self._people.is_on and (person := await self._people.who(headers, address)) is not None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+from collections.abc import Callable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,11 @@ from brain.settings import CoreSettings
 log: Log = Log("brain.server.tls")
 
 PEER = "brain.peer"
-"""The key in a request's scope of what its client's certificate proves."""
+"""The key in a request's scope of what says what its client's certificate proves now."""
 LOOK_SECONDS = 1.0
 """How often the files are looked at."""
+MOST = 10_000
+"""Of so many client certificates it is known who vouched for them, for sessions that are resumed."""
 _Seen = tuple[tuple[int, int, int] | None, ...]
 
 
@@ -40,6 +44,7 @@ class ServerTls:
         self._certificate = certificate
         self._key = key
         self._bundles = bundles
+        self._authorities: dict[bytes, bytes] = {}  # in DER, by the hash of the certificate that each was verified for
         self._seen = self._look()
         self._fault = ""
         self.newest: ssl.SSLContext = self._load()
@@ -47,15 +52,29 @@ class ServerTls:
         listening.sni_callback = self._choose
         self.listening: ssl.SSLContext = listening
 
-    def peer(self, transport: asyncio.BaseTransport) -> Peer | None:
-        """What the client's certificate proves; None where there is none."""
-        chain = verified_chain(transport.get_extra_info("ssl_object"))
+    def peer(self, transport: asyncio.BaseTransport) -> Callable[[], Peer] | None:
+        """Says what the client's certificate proves now, as authorities may be taken away; None where there is none."""
+        chain = self._chain(transport.get_extra_info("ssl_object"))
         if not chain:
             return None
         found = self._bundles.peer(chain)
         if found.fault is not None:
             log.warning("a client's certificate proves nothing", reason=found.fault)
-        return found
+        return lambda: self._bundles.now(found)
+
+    def _chain(self, ssl_object: Any) -> Sequence[bytes]:
+        """As `verified_chain`, also of a session that was resumed: of that OpenSSL keeps the certificate alone."""
+        certificate = None if ssl_object is None else ssl_object.getpeercert(True)
+        if certificate is None:
+            return ()
+        name = sha256(certificate).digest()
+        chain = verified_chain(ssl_object)
+        if not chain:
+            return (certificate, self._authorities.get(name, b""))
+        if len(self._authorities) >= MOST:
+            self._authorities.clear()
+        self._authorities[name] = chain[-1]
+        return chain
 
     def refresh(self) -> bool:
         """Read the files when one changed; whether new handshakes get what is in them now. Blocks, never raises: files
@@ -126,16 +145,14 @@ def server_tls(settings: CoreSettings) -> ServerTls | None:
 
 
 def verified_chain(ssl_object: Any) -> list[bytes]:
-    """The chain that the handshake verified, in DER, from the client's certificate on; none without a certificate."""
-    if ssl_object is None or ssl_object.getpeercert(True) is None:
-        return []
+    """The chain that the handshake verified, in DER, from the client's certificate on; none where it verified none."""
     if hasattr(ssl_object, "get_verified_chain"):  # from Python 3.13 on
         return [bytes(one) for one in ssl_object.get_verified_chain()]
-    return [ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in ssl_object._sslobj.get_verified_chain()]
+    return [ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in ssl_object._sslobj.get_verified_chain() or ()]
 
 
-def with_peer(app: ASGIApp, peer: Peer) -> ASGIApp:
-    """The application for the requests of one connection."""
+def with_peer(app: ASGIApp, peer: Callable[[], Peer]) -> ASGIApp:
+    """The application for the requests of one connection; `peer` says what its client's certificate proves now."""
 
     async def certified(scope: Scope, receive: Receive, send: Send) -> None:
         scope[PEER] = peer

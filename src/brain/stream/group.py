@@ -237,7 +237,10 @@ class GroupSession:
                 self._in_flight += len(found)
                 return found
             self._wants_early = limit
-            await self._stream.wait_for_change(self._changed)
+            try:
+                await self._stream.wait_for_change(self._changed)
+            finally:
+                self._wants_early = 0  # what was taken over is handled first
 
     def _fetch(self, limit: int) -> Sequence[Entry]:
         """What was fetched early, else what the backend has."""
@@ -249,14 +252,14 @@ class GroupSession:
 
     def fetch_early(self) -> None:
         """In the thread that has just stored events: fetch for a session that waits for them, and so spare it the way
-        to another thread and back. What goes wrong is met again by the session's own fetch.
+        to another thread and back. What goes wrong is met again by the session's own fetch. Raises Unavailable.
         """
         if not self._wants_early or not self._fetching.acquire(blocking=False):
             return
         try:
             if limit := self._wants_early:
                 self._wants_early = 0
-                with suppress(Fenced, NoGroup, Unavailable):
+                with suppress(Fenced, NoGroup):
                     group = self._group
                     found = self._stream.backend.fetch(group.name, self._member.name, limit, group.wanted)
                     if found:

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from enum import Enum
 from pathlib import Path
 from sys import modules
@@ -200,8 +200,9 @@ class EventStream(OutboxStream):
     def _stored(self) -> None:
         """Called in the thread that has just stored events: those who wait for some in this process come first."""
         try:
-            for session in tuple(self.sessions):
-                session.fetch_early()
+            with suppress(Unavailable):  # whoever is next would wait in vain, too
+                for session in tuple(self.sessions):
+                    session.fetch_early()
         finally:
             self.changes.notify()
             self._backend.wake_others()
