@@ -1,13 +1,14 @@
 """Any benchmark beside an earlier commit: by turns on one machine, since only figures of one run can be compared.
 
-`python -m bench --against REV start latency`: REV is checked out into a worktree in a temporary folder, with an
-environment of its own (`uv sync` by REV's lock file). The scripts are those of this checkout, so that old commits that
-lack them can be measured; they must use only what REV has.
+`python -m bench --against REV start "pipeline --redis"`: REV is checked out into a worktree in a temporary folder, with
+an environment of its own (`uv sync` by REV's lock file). The scripts are those of this checkout, so that old commits
+that lack them can be measured; they must use only what REV has.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,17 +23,19 @@ TURNS = 3
 
 def run(revision: str, scripts: Sequence[str]) -> None:
     """Print what each script prints, TURNS times for each of the two, by turns."""
-    unknown = [name for name in scripts if not (PROJECT / "bench" / f"{name}.py").is_file()]
-    if unknown or not scripts:
-        raise SystemExit(f"name scripts of bench/: {', '.join(unknown) or 'none'} is not there")
+    commands = [shlex.split(script) for script in scripts if script.strip()]
+    unknown = [name for name, *_ in commands if not (PROJECT / "bench" / f"{name}.py").is_file()]
+    if unknown:
+        raise SystemExit(f"bench/ has no script of the name {', '.join(unknown)}; see `ls bench`")
+    if not commands:
+        raise SystemExit("name a script of bench/ to run at both commits, such as: python -m bench --against REV start")
     with checked_out(revision) as python:
-        for script in scripts:
+        for script, *options in commands:
             for turn in range(TURNS):
                 for name, interpreter in (("this checkout", sys.executable), (revision, str(python))):
                     print(f"-- {script}, turn {turn + 1} of {TURNS}, {name}", flush=True)
-                    subprocess.run(
-                        [interpreter, "-m", f"bench.{script}"], cwd=PROJECT, env=_environment(interpreter), check=True
-                    )
+                    command = [interpreter, "-m", f"bench.{script}", *options]
+                    subprocess.run(command, cwd=PROJECT, env=_environment(interpreter), check=True)
 
 
 @contextmanager

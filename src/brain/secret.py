@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from brain.errors import InvalidInput
@@ -104,3 +104,22 @@ class Secret:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
+
+
+def secret_faults(value: object, place: str = "") -> Iterator[str]:
+    """What is wrong with each secret in a part of the settings: its field, and the variable or file that lacks it."""
+    if isinstance(value, Secret):
+        try:
+            value.reveal()
+        except InvalidInput as error:
+            yield from (f"{place}: {fault.removeprefix('secret: ')}" for fault in error.faults)
+        return
+    parts: Iterable[tuple[object, object]] = ()
+    if isinstance(value, BaseModel):
+        parts = [(name, getattr(value, name)) for name in type(value).model_fields]
+    elif isinstance(value, Mapping):
+        parts = value.items()
+    elif isinstance(value, list | tuple):
+        parts = enumerate(value)
+    for name, part in parts:
+        yield from secret_faults(part, f"{place}.{name}" if place else str(name))

@@ -14,9 +14,9 @@ _OPTIONS = json.dumps({"resultTypes": ["violations"], "runOnly": {"type": "tag",
 # Only what is wrong comes back: all that axe looked at is thousands of lines.
 _RUN = f"""axe.run({_OPTIONS}).then((found) => found.violations.map((fault) =>
     `${{fault.id}}: ${{fault.help}}: ${{fault.nodes.map((node) => node.html).join(", ")}}`))"""
-_WIDTHS = (
-    """[document.documentElement.scrollWidth, document.querySelector("#inspector")?.scrollWidth ?? 0, innerWidth]"""
-)
+_WIDTHS = """[document.documentElement.scrollWidth, document.querySelector("#inspector")?.scrollWidth ?? 0, innerWidth,
+    [...document.querySelectorAll(".tile")].filter((tile) => tile.scrollWidth > tile.clientWidth)
+        .map((tile) => tile.textContent)]"""
 
 _TWO_FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 """Charts and the inspector answer to a new size of the screen by themselves, one frame later."""
@@ -49,8 +49,9 @@ def check_looks(tab: Page, where: str = "the view", looks: Sequence[Look] = LOOK
 def check_fits(tab: Page, where: str) -> None:
     """Nothing has to be moved sideways to be seen."""
     tab.evaluate(_TWO_FRAMES)
-    page, inspector, screen = tab.evaluate(_WIDTHS)
+    page, inspector, screen, sticking_out = tab.evaluate(_WIDTHS)
     assert max(page, inspector) <= screen, (where, page, inspector)
+    assert sticking_out == [], where
 
 
 def _faults_in(tab: Page, where: str, look: Look) -> list[str]:

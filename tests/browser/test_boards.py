@@ -7,7 +7,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from browser.looks import check_looks
+from browser.looks import check_fits, check_looks
 from browser.page import NEXT_LOOK, NEXT_WORDS, open_page
 from browser.site import Site
 
@@ -275,3 +275,12 @@ def test_long_lists_have_pages(tab: Page, fresh_site: Site) -> None:
     expect(tab.get_by_role("region", name="OPEN")).to_contain_text("203.0.113.99")
     tab.get_by_label("Show resolved and ignored").uncheck()
     expect(pages.get_by_role("link")).to_have_count(0)
+
+
+def test_the_name_of_the_group_that_is_furthest_behind_stays_in_its_tile(tab: Page, site: Site) -> None:
+    open_page(tab, site)
+    tile = tab.locator(".tile", has=tab.get_by_role("heading", name="Consumer groups"))
+    for width in (1440, 390):
+        tab.set_viewport_size({"width": width, "height": 844})
+        tile.locator(".tile-unit").evaluate("(unit) => unit.textContent = 'events behind: brain.immune.measures'")
+        check_fits(tab, f"the overview, {width} px")

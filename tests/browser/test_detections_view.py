@@ -19,7 +19,7 @@ def test_what_is_found_comes_with_its_threat(tab: Page, site: Site) -> None:
     expect(row).to_contain_text("rulehighattack.defense-evasion, attack.t1562, owasp.asi03")
     expect(running.locator("tbody tr", has_text="sshd_guessed_password")).to_contain_text("sequencecritical")
     expect(running).to_contain_text(f"{len(site.get('detections'))} detections")
-    found = tab.get_by_role("region", name="Found")
+    found = tab.get_by_role("region", name="Hits")
     expect(found).to_contain_text("Nothing was found yet")
     site.rule("no", "DENY", ("action", "==", "policy.delete_rule"))
     site.ask(NAME, "policy.delete_rule")

@@ -1,4 +1,4 @@
-"""The views of robots' places and of links to robots: live, in both looks, at 390 px."""
+"""The views of localisation and of links to robots: live, in both looks, at 390 px."""
 
 from __future__ import annotations
 
@@ -56,6 +56,9 @@ def opened(tab: Page, client: httpx.Client, view: str) -> Page:
 
 
 def test_robots_are_drawn_on_their_map_with_zones_and_tracks(tab: Page, client: httpx.Client) -> None:
+    opened(tab, client, "slam")
+    expect(tab.get_by_text("No robot has said where it is yet")).to_be_visible()
+    expect(tab.get_by_role("region", name="Robots")).to_be_hidden()
     cells = b"P5 20 10 255\n" + bytes([254] * 150 + [0] * 50)
     where = {"resolution": 0.1, "x": -0.5, "yaw": 0.1, "by": "ann"}
     client.post("/api/slam/maps/hall", params=where, content=cells, headers=PGM).raise_for_status()
@@ -63,7 +66,6 @@ def test_robots_are_drawn_on_their_map_with_zones_and_tracks(tab: Page, client: 
     for number, x in enumerate((0.1, 0.3, 1.5)):
         pose = {"x": x, "y": 0.3, "theta": 0.5, "var_x": 0.01, "map": "hall", "at": now - 2 + number}
         client.post("/api/slam/robots/rover/pose", json=pose).raise_for_status()
-    opened(tab, client, "slam")
     drawing = tab.get_by_role("img", name="Robots and zones on hall")
     expect(drawing).to_contain_text("ramp: keep out")
     expect(drawing).to_contain_text("rover")

@@ -291,6 +291,18 @@ def test_a_test_page_that_fails_prints_one_line(tmp_path: Path, kind: str) -> No
     assert "onnect" in line  # the reason
 
 
+def test_doctor_names_secrets_that_are_missing(cli: Cli, tmp_path: Path) -> None:
+    settings = '[alerting.notifiers.pager]\nkind = "pagerduty"\nrouting_key = {env = "PAGERDUTY_KEY"}\n'
+    settings += '[incidents.jira]\nurl = "https://example.atlassian.net"\nuser = "a@example.com"\nproject = "OPS"\n'
+    (tmp_path / "brain.toml").write_text(settings + 'token = {file = "jira-token"}\n')
+    ended = cli("doctor", "--json")
+    found = {one["finding"] for one in json.loads(ended.out) if one["part"] == "secrets" and one["state"] == "note"}
+    assert found == {
+        "alerting.notifiers.pager.routing_key: the environment variable PAGERDUTY_KEY is not set, or empty",
+        "incidents.jira.token: the file jira-token cannot be read: No such file or directory",
+    }
+
+
 def test_doctor_says_that_a_folder_cannot_be_written(cli: Cli, tmp_path: Path) -> None:
     for stream, named in (
         ("sqlite:////proc/brain.db", "the folder /proc cannot be written"),  # not even by root

@@ -16,7 +16,7 @@ from brain.charter import Pattern, Severity
 from brain.connectors.notifiers import NOTIFIERS, NotifierSettings
 from brain.errors import InvalidInput
 from brain.kit.healing import is_healed
-from brain.secret import Secret
+from brain.secret import secret_faults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,14 +93,7 @@ def notifier_faults(settings: AlertingSettings) -> list[str]:
 
 def _faults(name: str, table: NotifierSettings) -> list[str]:
     place = f"alerting.notifiers.{name}"
-    found: list[str] = []
-    for field in type(table).model_fields:
-        value = getattr(table, field)
-        if isinstance(value, Secret):
-            try:
-                value.reveal()
-            except InvalidInput as error:
-                found += [f"{place}.{field}: {fault}" for fault in error.faults]
+    found = list(secret_faults(table, place))
     if found:
         return found
     try:

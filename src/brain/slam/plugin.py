@@ -13,5 +13,5 @@ PLUGIN = Plugin(
         "MotionInterlock": "brain.slam.interlock:motion_interlock",
         "RobotPoses": "brain.slam.poses:robot_poses",
     },
-    view=View("Robots' places", "brain.slam:page", section="Operate"),
+    view=View("Localisation", "brain.slam:page", section="Operate"),
 )

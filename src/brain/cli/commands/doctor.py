@@ -74,7 +74,7 @@ def doctor(
 
 
 async def _examine(settings: Settings) -> list[Finding]:
-    findings = [_settings(settings), _redaction(), *_plugins()]
+    findings = [_settings(settings), *_secrets(settings), _redaction(), *_plugins()]
     findings += await _where_installed("tokens", settings, _tokens)
     missing = _missing_database(settings.stream)
     if missing is not None:
@@ -135,6 +135,14 @@ def _settings(settings: Settings) -> Finding:
     if settings.store_url != settings.stream:
         urls += f", store {without_password(settings.store_url)}"
     return Finding("settings", "ok", f"stream {urls}; {settings.host}:{settings.port} {key}; from {source}")
+
+
+def _secrets(settings: Settings) -> list[Finding]:
+    """One for each secret that this process cannot read; the server's may be able to."""
+    from brain.secret import secret_faults
+
+    remedy = "set it where the server runs; until then whatever needs it fails"
+    return [Finding("secrets", "note", fault.removesuffix("; set it"), remedy) for fault in secret_faults(settings)]
 
 
 def _plugins() -> list[Finding]:

@@ -17,7 +17,7 @@ function hitsPanel(api) {
   const stale = api.stale();
   const none = h("p", { class: "empty" }, "Nothing was found yet. What detections find in events and in logs (brain ingest) stands here.");
   const table = api.table(`The last ${MOST} hits`, [
-    ["Found", ({ title }) => title],
+    ["Detection", ({ title }) => title],
     ["Level", ({ level }) => levelOf(h, level)],
     ["About", ({ source }) => source],
     ["Events", ({ count }) => format.count(count), true],
@@ -31,7 +31,7 @@ function hitsPanel(api) {
     table.fill(hits, ({ id }) => id);
     none.hidden = hits.length > 0;
   }, { parameters: { limit: MOST }, events: ["detections.*"] });
-  return api.panel("Found", [stale.element, table.element, none]);
+  return api.panel("Hits", [stale.element, table.element, none]);
 }
 
 function threatOf(h, { threat, title, source }) {

@@ -24,7 +24,7 @@ export function mountDeadLetters(root, { groups, letters }) {
     ["Group", (group) => h("a", { href: router.href({ group: group.name }), "data-focus": "group" }, group.name)],
     ["Lag", (group) => count(group.lag), true],
     ["Dead letters", (group) => h("span", { class: "chip", "data-level": group.dead ? "CRITICAL" : "GOOD" }, count(group.dead)), true],
-    ["In work", (group) => count(group.pending), true],
+    ["In flight", (group) => count(group.pending), true],
     ["Consumers", (group) => (group.consumers === null ? "by position" : count(group.consumers)), true],
     ["Reads", (group) => h("code", {}, group.pattern.replaceAll(",", ", "))],
   ]);

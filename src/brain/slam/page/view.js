@@ -105,15 +105,15 @@ export function show(element, api) {
   const { h, format } = api;
   const old = api.stale();
   const drawn = h("div", {});
-  const none = h("p", { class: "empty" }, "No robot has said where it is yet: POST /api/slam/robots/NAME/pose.");
+  const none = h("p", { class: "empty" }, "No robot has said where it is yet: POST /api/slam/robots/NAME/pose, or name its link in [slam.robots.NAME].");
   const table = api.table("Robots", [
     ["Robot", ({ robot }) => robot],
     ["State", ({ loss }) => h("span", { class: "chip", "data-level": loss ? "CRITICAL" : "GOOD" }, loss ? `lost: ${loss.reason}` : "localised")],
     ["Map", ({ map }) => map ?? ""],
-    ["Place", ({ pose }) => `${pose.x.toFixed(2)}, ${pose.y.toFixed(2)} m`, true],
-    ["Sure to", ({ pose }) => `${(2 * Math.sqrt(Math.max(pose.var_x, pose.var_y))).toFixed(2)} m`, true],
+    ["Position", ({ pose }) => `${pose.x.toFixed(2)}, ${pose.y.toFixed(2)} m`, true],
+    ["Accuracy (2σ)", ({ pose }) => `${(2 * Math.sqrt(Math.max(pose.var_x, pose.var_y))).toFixed(2)} m`, true],
     ["Zones", ({ zones }) => zones.join(", ")],
-    ["Said", ({ pose }) => format.age(pose.at)],
+    ["Updated", ({ pose }) => format.age(pose.at)],
   ]);
   const versions = api.table("Maps", [
     ["Map", ({ map }) => map],
@@ -124,8 +124,9 @@ export function show(element, api) {
     ["Approved by", ({ approved_by }) => approved_by ?? h("span", { class: "chip", "data-level": "HIGH" }, "nobody")],
   ]);
   const kept = api.panel("Maps", [versions.element]);
-  kept.hidden = true;
-  element.append(old.element, api.panel("Map", [drawn, none]), api.panel("Robots", [table.element]), kept);
+  const placed = api.panel("Robots", [table.element]);
+  kept.hidden = placed.hidden = true;
+  element.append(old.element, api.panel("Map", [drawn, none]), placed, kept);
   const known = { robots: [], zones: [], maps: [], tracks: {} };
   const draw = () => drawn.replaceChildren(...drawings(api, known.robots, known.zones, known.maps, known.tracks));
   api.watch("/api/slam/zones", (found) => {
@@ -143,6 +144,7 @@ export function show(element, api) {
     old.show(problem);
     if (!robots) return;
     none.hidden = robots.length > 0;
+    placed.hidden = !robots.length;
     table.fill(robots, ({ robot }) => robot);
     known.robots = robots;
     try {
