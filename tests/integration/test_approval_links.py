@@ -199,6 +199,15 @@ async def test_one_no_is_enough_and_a_page_of_another_site_cannot_give_it(served
     assert (found.status, found.answered_by) == ("REFUSED", "bob"), "who is logged in does not count"
 
 
+async def test_a_form_that_is_not_ours_gives_no_answer(served: Served) -> None:
+    await served.ask("pay")
+    link = (await served.links("ada"))["ada"]
+    form = {"answer": "grant"} | {f"field{number}": "x" for number in range(20)}
+    for data in (form, {"answer": "perhaps"}, {}):
+        answer = await served.client.post(link, data=data)
+        assert (answer.status_code, "Use one of the two buttons" in answer.text) == (422, True), answer.text
+
+
 async def test_made_up_links_are_refused_and_limited(served: Served) -> None:
     await served.ask("pay")
     link = (await served.links("ada"))["ada"]

@@ -10,7 +10,8 @@ import msgspec
 
 from brain import Principal, acting
 from brain.approvals.answers import Answers, Opened
-from brain.approvals.links import PREFIX, Links
+from brain.approvals.links import COLLECTION as SECRETS
+from brain.approvals.links import KEY, PREFIX, Links
 from brain.approvals.sending import message
 from brain.connectors.email import mail_of
 from brain.connectors.slack import content, slack_message
@@ -91,6 +92,18 @@ def test_every_letter_of_a_link_is_bound() -> None:
     assert Links(MemoryStore()).read(token) is None, "of another store"
     assert Links(case.store).read(token) == case.links.read(token), "of another server of the store"
     assert {one["approval_id"] for one in case.refused()} == {None}
+
+
+def test_all_links_end_with_the_key_on_all_servers() -> None:
+    case = Case()
+    token, other = case.token(case.ask()), Links(case.store)
+    assert other.read(token) is not None
+    case.store.delete(SECRETS, KEY)
+    assert other.read(token) is None
+    assert case.links.read(token) is None
+    new = case.token(case.ask())
+    assert case.links.read(new) is not None
+    assert other.read(new) == case.links.read(new)
 
 
 def test_a_link_does_not_outlive_the_request() -> None:

@@ -10,6 +10,7 @@ import hmac
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from brain.connectors.urls import sends_in_the_clear
@@ -44,11 +45,13 @@ class Link(NamedTuple):
 
 
 class Links:
-    """Makes and reads the links of all servers of a store, by one key that is kept there for them alone."""
+    """Makes and reads the links of all servers of a store, by one key that is kept there for them alone.
+
+    The key is read each time: to delete it ends all links, on all servers.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._key = b""
 
     def token(self, asked: AskedApproval, name: str) -> str:
         """The token by which `name` answers, until the request's end. Blocks. Raises Unavailable."""
@@ -71,19 +74,13 @@ class Links:
         return Link(approval_id, name, digest, int(end))
 
     def _mac(self, body: bytes) -> bytes:
-        return hmac.digest(self._known_key(), _PURPOSE + body, "sha256")
+        return hmac.digest(self._key(), _PURPOSE + body, "sha256")
 
-    def _known_key(self) -> bytes:
-        while not self._key:
-            found = self._store.get(COLLECTION, KEY)
-            if found is not None:
-                self._key = found.data
-                break
-            try:
+    def _key(self) -> bytes:
+        while (found := self._store.get(COLLECTION, KEY)) is None:
+            with suppress(Conflict):  # another process has made it just now
                 self._store.put(COLLECTION, KEY, secrets.token_bytes(32), expected=0)
-            except Conflict:
-                continue  # another process has made it just now
-        return self._key
+        return found.data
 
 
 def base_url(urls: Sequence[str]) -> str:

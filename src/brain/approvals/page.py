@@ -57,7 +57,10 @@ def answer_page(answers: Answers) -> ASGIApp:
         return _refusal(opened) if opened.fault is not None else _question(opened)
 
     async def take(request: Request) -> Response:
-        given = parse_qs((await request.body()).decode(errors="replace"), keep_blank_values=True, max_num_fields=10)
+        try:
+            given = parse_qs((await request.body()).decode(errors="replace"), keep_blank_values=True, max_num_fields=10)
+        except ValueError:  # more fields than the form has
+            given = {}
         agree = _ANSWERS.get(given.get("answer", [""])[0])
         reason = given.get("reason", [""])[0].strip()
         if agree is None:
