@@ -103,7 +103,7 @@ async def test_a_resumed_session_proves_what_the_first_one_did(served: Served, v
     await asyncio.to_thread(twice)
 
 
-async def test_an_authority_that_is_taken_away_counts_no_more_for_what_is_open(served: Served) -> None:
+async def test_an_authority_taken_away_counts_no_more_for_what_is_open(served: Served) -> None:
     context = served.context()
     opened = await asyncio.to_thread(served.connect, context)
     following = await asyncio.to_thread(served.connect, context)

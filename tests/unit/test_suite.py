@@ -35,7 +35,7 @@ def test_children_are_forked_from_one_server() -> None:
 
 MAY_SPIN = {
     "conformance/test_event_index.py::rest_of": "each call does a piece of the work",
-    "integration/test_certificates_that_last.py::test_an_authority_that_is_taken_away_counts_no_more_for_what_is_open": (
+    "integration/test_certificates_that_last.py::test_an_authority_taken_away_counts_no_more_for_what_is_open": (
         "waits in each call for what the other side sends"
     ),
     "integration/test_redis_faults.py::read_all": "waits in each call for what the other side sends",

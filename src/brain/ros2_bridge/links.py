@@ -164,7 +164,7 @@ def link_or_absent(settings: LinkSettings, listener: Listener) -> Link:
     try:
         return make_link(settings, listener)
     except MissingExtra as error:
-        log.error("a link cannot be: an extra is not installed", error=str(error))
+        log.error("a link cannot be opened: an extra is not installed", error=str(error))
         return AbsentLink(settings, listener, error)
 
 
