@@ -84,3 +84,32 @@ async def test_who_handles_what_was_taken_over_has_nothing_fetched_beside_it(tmp
         assert (group.pending, group.lag) == (1, 1)
         assert (await anext(loop)).payload == {"number": 2}
         await loop.aclose()
+
+
+async def test_who_is_cancelled_while_it_joins_gives_back_what_it_takes_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, go_on = threading.Event(), threading.Event()
+    take_over = SQLiteBackend.take_over
+
+    def slowly(self: SQLiteBackend, *given: Any) -> Any:
+        began.set()
+        assert go_on.wait(30)
+        return take_over(self, *given)
+
+    async with EventStream.open(f"sqlite:///{tmp_path}/brain.db", lease=60.0) as stream:
+        loop = stream.subscribe("test.*", group="group")
+        await stream.publish(event(1))
+        assert (await anext(loop)).payload == {"number": 1}
+        await loop.aclose()  # it is not acknowledged
+        monkeypatch.setattr(SQLiteBackend, "take_over", slowly)
+        joining = asyncio.ensure_future(anext(stream.subscribe("test.*", group="group")))
+        await until(began.is_set)
+        joining.cancel()
+        go_on.set()
+        await asyncio.wait({joining})
+        (group,) = await stream.groups()
+        assert (group.pending, group.consumers) == (1, 0)
+        again = stream.subscribe("test.*", group="group")
+        assert (await asyncio.wait_for(anext(again), 20)).payload == {"number": 1}
+        await again.aclose()

@@ -188,13 +188,22 @@ class GroupSession:
         former = tuple(group.memberships)
         group.memberships.append(self._member.name)
         self._stream.sessions.add(self)
-        held = await self._stream.call(self._member.join, str(group.pattern), start, former)
+        try:
+            held = await self._stream.call(self._join, str(group.pattern), start, former)
+        except asyncio.CancelledError:
+            self._joined = True  # perhaps it has, or will have: what it takes over is given back
+            raise
         del group.memberships[:-1]
         self._joined = True
         group.outage.reset()  # an outage that begins from here on is a new one
         self._take(held)
         self._lease = asyncio.create_task(self._keep_lease())
         self._lease.add_done_callback(self._wake)
+
+    def _join(self, pattern: str, start: str, former: Sequence[str]) -> Sequence[Held]:
+        """Join, unless it was left meanwhile."""
+        with self._giving_back:
+            return self._member.join(pattern, start, former) if self in self._stream.sessions else ()
 
     async def _keep_lease(self) -> None:
         """Renew the lease, and take over what dead members held."""
@@ -345,7 +354,8 @@ class GroupSession:
                 return
             try:
                 self._member.leave(self._done)
-                self._group.memberships.clear()
+                former = self._group.memberships  # some of which it may not have taken over
+                self._group.memberships = [name for name in former if name != self._member.name]
             except (Fenced, NoGroup, Unavailable) as error:
                 log.warning(
                     "this member could not leave the group in order; others take over after its lease",
