@@ -26,6 +26,7 @@ on the command line each of them ends with exit code 2.
             OwnedElsewhere         409  another consumers' database has the group
             LeaseLost              409  the lease has ended, or somebody else has it
         Unavailable                503  a part that is needed does not answer
+            NotNow                 503  it cannot be done at this moment, and whoever asks may know why
             CircuitOpen            503  a circuit breaker is open, so the call was not tried
             Closed                 503  the stream is closed in this process
             TryLater               503  an outside service cannot do it now
@@ -131,3 +132,7 @@ class Unavailable(BrainError):
 
     status = 503
     title = "Unavailable"
+
+
+class NotNow(Unavailable):
+    """What was asked for cannot be done at this moment, for a reason that whoever asks may know: the message has it."""

@@ -164,6 +164,23 @@ async def test_the_answers_over_http_have_their_status(here: Served) -> None:
     assert (await here.post("/api/ros2/call", {"link": "hall"})).status_code == 422
 
 
+async def test_a_link_that_is_down_is_said_to_whoever_asks(here: Served) -> None:
+    async def is_down() -> bool:
+        return not await here.is_up()
+
+    await here.robot.stop()
+    try:
+        await until(is_down)
+        command = {"link": "hall", "topic": CMD, "agent_id": "driver-1", "message": {"linear": {"x": 0.2}}}
+        answer = await here.post("/api/ros2/publish", command)
+        assert (answer.status_code, answer.json()["detail"]) == (503, f"{CMD}: the link is down")
+        assert answer.headers["retry-after"] == "1"
+        done = await here.say("call", LIGHTS, "{}", "--agent", "driver-1")
+        assert str(done.exception) == f"{LIGHTS}: the link is down"
+    finally:
+        await here.robot.start()
+
+
 async def test_a_server_that_is_not_there_is_said() -> None:
     done = await asyncio.to_thread(CliRunner().invoke, app, ["goals", "--url", f"http://127.0.0.1:{free_port()}"])
     assert "start one with brain serve, or name it with --url" in str(done.exception)

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from brain.errors import BrainError, InvalidInput, Unavailable
+from brain.errors import BrainError, InvalidInput, NotNow, Unavailable
 from brain.kit.protocols import EffectGuard, MotionInterlock, MotionLimit, required_guard
 from brain.ros2_bridge.bounds import fault_of
 
@@ -62,7 +62,7 @@ class Admission:
             self._times.popleft()
         if len(self._times) >= self._most_hz:
             words = f"{self._name}: takes at most {self._most_hz:g} commands a second"
-            raise NotAdmitted("rate", Unavailable(words))
+            raise NotAdmitted("rate", NotNow(words))
         self._times.append(now)
 
     async def is_contained(self) -> bool:
@@ -76,7 +76,7 @@ class Admission:
 
     def contained(self) -> NotAdmitted:
         """What is raised for a contained robot."""
-        return NotAdmitted("contained", Unavailable(f"{self._name}: robot {self._robot} is contained"))
+        return NotAdmitted("contained", NotNow(f"{self._name}: robot {self._robot} is contained"))
 
     async def limit(self) -> MotionLimit | None:
         """The least that the interlocks let the robot go now. Raises Unavailable, or what a database raises."""

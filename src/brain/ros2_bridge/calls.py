@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from brain.charter import EventType
-from brain.errors import Conflict, InvalidInput, Unavailable
+from brain.errors import Conflict, InvalidInput, NotNow, Unavailable
 from brain.kit.database import OUTAGE
 from brain.kit.protocols import EffectGuard, MotionInterlock
 from brain.ros2_bridge.admission import Admission, NotAdmitted
@@ -72,7 +72,7 @@ class CallGate:
         rule_id = await self._admission.decided(agent, params)
         await self._check_state()  # a person may have been asked meanwhile
         if not self.up:
-            raise NotAdmitted("link_down", Unavailable(f"{self.name}: the link is down"))
+            raise NotAdmitted("link_down", NotNow(f"{self.name}: the link is down"))
         return rule_id
 
     @property
@@ -165,7 +165,8 @@ class ServiceGate(CallGate):
         if outcome == "failed":
             raise Conflict(f"{self.name}: {words}")
         if outcome != "answered":
-            raise Unavailable(f"{self.name}: {words}; nobody knows whether it was done")
+            known = "the link went down" if outcome == "link_down" else words
+            raise NotNow(f"{self.name}: {known}; nobody knows whether it was done")
         return ServiceAnswer(rule_id=rule_id, answer=dict(answer), seconds=seconds)
 
     async def _asked(self, request: Mapping[str, Any]) -> tuple[str, str, Mapping[str, Any]]:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from brain.charter import EventType
-from brain.errors import BrainError, Conflict, InvalidInput, Unavailable
+from brain.errors import BrainError, Conflict, InvalidInput, NotNow, Unavailable
 from brain.kit.database import OUTAGE
 from brain.kit.protocols import EffectGuard, MotionInterlock, MotionLimit
 from brain.logs import Log
@@ -85,9 +85,9 @@ class CommandGate:
         params = {"topic": self.topic, "type": self.settings.type, "message": message}
         rule_id = await self._admission.decided(agent, params)
         if not self._up:
-            raise NotAdmitted("link_down", Unavailable(f"{self.topic}: the link is down"))
+            raise NotAdmitted("link_down", NotNow(f"{self.topic}: the link is down"))
         if self._stops != stops:
-            raise NotAdmitted("stopped", Unavailable(f"{self.topic}: the robot was stopped meanwhile; send it again"))
+            raise NotAdmitted("stopped", NotNow(f"{self.topic}: the robot was stopped meanwhile; send it again"))
         return rule_id
 
     async def _check_interlocks(self, message: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from brain.errors import BrainError, InvalidInput, NotFound, Unavailable
+from brain.errors import BrainError, InvalidInput, NotFound, NotNow, Unavailable
 from brain.kit.protocols import EffectGuard, MotionInterlock
 from brain.logs import Log
 from brain.ros2_bridge.admission import Admission, NotAdmitted
@@ -110,7 +110,7 @@ class GoalGate(CallGate):
 
     async def _admitted(self, agent: str, request: Mapping[str, Any]) -> str | None:
         if len(self._going) >= _MOST_GOING:
-            raise NotAdmitted("rate", Unavailable(f"{self.name}: {_MOST_GOING} goals go on; wait until one ends"))
+            raise NotAdmitted("rate", NotNow(f"{self.name}: {_MOST_GOING} goals go on; wait until one ends"))
         return await super()._admitted(agent, request)
 
     async def cancel(self, goal_id: str, reason: str) -> GoalState:

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from brain.errors import BrainError, InvalidInput, MissingExtra
+from brain.errors import BrainError, InvalidInput, MissingExtra, NotNow
 from brain.kit.route_marks import PROBLEM_TYPE
 from brain.logs import Log
 from brain.model_faults import fault_words
@@ -103,9 +103,9 @@ async def _brain_error(request: Request, error: Exception) -> Response:
 
 def brain_problem(method: str, path: str, error: BrainError) -> Response:
     """The answer to a request that failed with this error."""
-    if error.status < 500 or isinstance(error, MissingExtra):
+    if error.status < 500 or isinstance(error, MissingExtra | NotNow):
         answer = problem(error.status, error.title, str(error), getattr(error, "faults", ()))
-        if error.status == 429:
+        if error.status in (429, 503):
             answer.headers["Retry-After"] = str(max(1, ceil(getattr(error, "retry_after", 1.0))))
         return answer
     # The message of another failing part may hold addresses and file names: it is for the log, not for the client.
