@@ -75,7 +75,7 @@ def test_its_secret_is_looked_for_by_name(folder: Path) -> None:
     (folder / "brain.toml").write_text(SETTINGS)
     checked = run(folder, "alerts", "check-config")
     assert checked.code == 2
-    assert "alerting.notifiers.room.webhook_url: secret: the environment variable MATTERMOST_WEBHOOK" in checked.err
+    assert "alerting.notifiers.room.webhook_url: the environment variable MATTERMOST_WEBHOOK" in checked.err
 
 
 def test_an_unknown_kind_lists_the_installed_ones(folder: Path) -> None:
