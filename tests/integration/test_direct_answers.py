@@ -18,6 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from brain import Event
 from brain.access.repository import Keys
 from brain.access.settings import AccessSettings
 from brain.server import direct
@@ -215,8 +216,14 @@ def test_what_is_plain_is_answered_at_once_and_its_events_are_the_same(served: S
     assert first == ordinary
     assert first.startswith(b"HTTP/1.1 200 OK\r\n")
     assert served.direct == [plain], "the one that is first of its connection, and only that"
+    found: list[Event] = []
+
+    def are_stored() -> bool:
+        found[:] = [e for e in stream.replay_sync("policy.rule_evaluated") if e.meta["correlation_id"] == name]
+        return len(found) == 2
+
     with EventStream.open_sync(served.url) as stream:
-        found = [e for e in stream.replay_sync("policy.rule_evaluated") if e.meta["correlation_id"] == name]
+        wait_until(are_stored)
     one, other = found
     assert one.meta == other.meta
     assert one.meta["traceparent"] == trace

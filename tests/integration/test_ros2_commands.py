@@ -113,7 +113,7 @@ async def test_the_command_line_publishes_calls_and_sends_goals_through_the_gate
     await until(lambda: goal["goal_id"] in here.robot.goals)
     done = await here.say("cancel", goal["goal_id"], "--by", "ann")
     assert done.output == f"{goal['goal_id']} canceling\n"
-    assert here.robot.cancelled == [goal["goal_id"]]
+    await until(lambda: here.robot.cancelled == [goal["goal_id"]])
     await here.robot.finish(goal["goal_id"], 5, {})
 
     async def is_over() -> bool:
