@@ -22,14 +22,16 @@ async def ask_server(
     """What the server answers, with the API key of the settings. Raises the error that it answers, and Unavailable."""
     import httpx
 
+    from brain.kit.own_server import own_url, trust
     from brain.settings import load_settings
 
     settings = load_settings()
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
-    base = url or f"http://{host}:{settings.port}"
+    base, verify = (url, True) if url else (own_url(settings), trust(settings))
     headers = {"Authorization": f"Bearer {settings.api_key.get_secret_value()}"} if settings.api_key else {}
     try:
-        async with httpx.AsyncClient(base_url=base, headers=headers, timeout=seconds, trust_env=False) as client:
+        async with httpx.AsyncClient(
+            base_url=base, headers=headers, timeout=seconds, trust_env=False, verify=verify
+        ) as client:
             answer = await client.request(method, path, json=body)
     except httpx.InvalidURL as error:
         raise InvalidInput(f"--url {base}: {error}") from error
