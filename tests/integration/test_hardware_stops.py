@@ -294,6 +294,15 @@ async def test_what_a_process_that_ended_left_moving_is_stopped_at_the_next_star
         assert list(here.service.records.held().values()) == []
 
 
+async def test_what_this_process_drove_was_not_left_by_one_that_ended(tmp_path: Path) -> None:
+    slow = robots("rover", deadman_seconds=60)
+    async with fleet(tmp_path, robots=slow, run=False) as here:
+        await here.drive()
+        assert here.service.records.revoke(["driver-1"]) == ["rover"]
+        await here.service.stop_left_moving()  # the look at the start comes late, between the lease's end and the stop
+        assert here.stops() == []
+
+
 async def test_the_kill_switch_stops_whom_it_does_not_let_through(tmp_path: Path) -> None:
     slow = robots("one", "two", deadman_seconds=60)
     async with fleet(tmp_path, robots=slow) as here:

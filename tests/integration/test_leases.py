@@ -78,6 +78,17 @@ def test_the_leases_of_one_holder_end_at_once_and_those_that_ran_out_are_told_on
         assert robots.held(db) == []
 
 
+def test_a_lease_that_ran_out_and_ends_with_its_holder_is_told_too(database: sa.Engine) -> None:
+    clock = Clock()
+    robots = Leases("robot", clock)
+    with database.begin() as db:
+        robots.acquire(db, "r1", "ann", 30)
+    clock.advance(30)
+    with database.begin() as db:
+        assert [lease.name for lease in robots.revoke(db, "ann")] == ["r1"]  # else nobody would stop that robot
+        assert robots.lapse(db) == []
+
+
 def test_of_many_at_once_one_gets_it(database: sa.Engine) -> None:
     robots = Leases("robot", Clock())
     start, got = threading.Barrier(8), []

@@ -118,16 +118,18 @@ async def fleet(
         for rule in (DRIVERS, KEEPERS):
             if rule.id not in {one.id for one in policy.rules()}:
                 await asyncio.to_thread(policy.add_rule, rule)
-        async with HardwareTasks.open(context, HostSensors(settings.table(HardwareSettings).paths), clock) as tasks:
-            loops = [*tasks.loops, ReportDelivery(context).run]
-            running = [asyncio.create_task(loop()) for loop in loops] if run else []
-            try:
-                yield Fleet(context, policy, tasks.service, tasks)
-            finally:
-                for task in running:
-                    task.cancel()
-                ends = await asyncio.gather(*running, return_exceptions=True)
-        await asyncio.to_thread(release_engine, context)
-        store.close()
-        engine.dispose()
+        try:
+            async with HardwareTasks.open(context, HostSensors(settings.table(HardwareSettings).paths), clock) as tasks:
+                loops = [*tasks.loops, ReportDelivery(context).run]
+                running = [asyncio.create_task(loop()) for loop in loops] if run else []
+                try:
+                    yield Fleet(context, policy, tasks.service, tasks)
+                finally:
+                    for task in running:
+                        task.cancel()
+                    ends = await asyncio.gather(*running, return_exceptions=True)
+        finally:  # also after a failed test: followers that are left would fail others
+            await asyncio.to_thread(release_engine, context)
+            store.close()
+            engine.dispose()
     assert all(isinstance(end, asyncio.CancelledError) for end in ends), ends

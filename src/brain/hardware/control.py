@@ -82,6 +82,8 @@ class RobotControl:
         self.driver = driver
         self.stopped: bool = False
         """Whether an emergency stop holds, as far as this process knows."""
+        self.driven: bool = False
+        """Whether this process has begun to drive it: what ends that is seen here, and stops it here."""
         self.unrecorded: int = 0
         """Emergency stops of this process that the database does not have yet."""
         self._parts = parts
@@ -163,6 +165,7 @@ class RobotControl:
         """Check everything once more, the rules last, and send it: nothing happens between their yes and the driver."""
         self._check_time(command)
         seq = await self._ask(self._parts.records.begin, command)
+        self.driven = True
         rule_id = await self._decide(command)
         self._check_time(command)
         loop, started, sent_at = asyncio.get_running_loop(), asyncio.get_running_loop().time(), self._parts.clock()

@@ -247,11 +247,11 @@ class HardwareService:
         await asyncio.gather(*(control.emergency_stop() for control in chosen))
 
     async def stop_left_moving(self) -> None:
-        """Stop the robots that a process which ended left moving; those that nobody drives."""
+        """Stop the robots that a process which ended left moving: that nobody drives, and this one never drove."""
         database = self.parts.database
         moving, held = await for_tasks(database, self.records.moving), await for_tasks(database, self.records.held)
         for name in moving:
-            if name in self.robots and name not in held:
+            if name in self.robots and name not in held and not self.robots[name].driven:
                 await self._halt_recorded(self.robots[name], StopReason.RESTART)
 
     # reading
