@@ -119,7 +119,7 @@ INCIDENT_MOVES: Lifecycle[IncidentState] = Lifecycle(
         IncidentState.ON_HOLD: (IncidentState.IN_PROGRESS, IncidentState.RESOLVED),
         # Back to work when the solution did not hold.
         IncidentState.RESOLVED: (IncidentState.IN_PROGRESS, IncidentState.CLOSED),
-        # The end: the same story coming back is a new incident, linked to this one.
+        # The end: the same cause coming back is a new incident, linked to this one.
         IncidentState.CLOSED: (),
     },
 )

@@ -92,7 +92,7 @@ KEY = _bound(
 )
 TYPE = _bound("A threat's type, and a rule's tag", 100, "characters", "It is a label in metrics and alerts.")
 NAME = _bound("A rule's name, and a threat's source", 500, "characters", "It is shown in one line of a table.")
-STORY = _bound("A correlation id in a request", 500, "characters", "It is an index of the consumers' tables.")
+CORRELATION_ID = _bound("A correlation id in a request", 500, "characters", "It is an index of the consumers' tables.")
 TITLE = _bound("An incident's title", 250, "characters", "Ticket systems take no more.")
 REASON = _bound(
     "The reason of a move, a silence or a hold; the note of a move",

@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from brain import Event, EventStream, ThreatService
+from brain.alerting.tables import GROUPS
 from brain.audit.open import open_key
 from brain.audit.search import AuditQuery, each
 from brain.audit.settings import AuditSettings
@@ -67,10 +68,11 @@ class Progress:
         self.longest = max(self.longest, self._standing)
 
     def waiting(self) -> int:
-        """Rows of the outbox that wait."""
-        query = sa.select(sa.func.count()).select_from(outbox).where(outbox.c.state == "waiting")
+        """Rows of the outbox that wait, and groups of alerts whose page is due, or will be within a second."""
+        rows = sa.select(sa.func.count()).select_from(outbox).where(outbox.c.state == "waiting")
+        due = sa.select(sa.func.count()).select_from(GROUPS).where(GROUPS.c.due_at < time.time() + 1.0)
         with reading(self._engine).begin() as db:
-            return db.execute(query).scalar_one()
+            return db.execute(rows).scalar_one() + db.execute(due).scalar_one()
 
 
 class Nodes:

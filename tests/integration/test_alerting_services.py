@@ -54,7 +54,7 @@ async def test_a_threat_is_paged_taken_on_and_resolved_everywhere(
     assert (page["action"], end["action"]) == ("trigger", "resolve")
     assert page["dedup_key"] == end["dedup_key"] == threat.id
     assert page["links"] == [
-        {"text": f"Threat {threat.id}", "url": f"https://brain.example/#/threats?story={threat.id}"}
+        {"text": f"Threat {threat.id}", "url": f"https://brain.example/#/threats?timeline={threat.id}"}
     ]
     assert [step["kind"] for step in page["timeline"]] == ["threat.detected"]
     (alert,) = stand_ins.pagerduty.alerts

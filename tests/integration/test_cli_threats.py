@@ -42,7 +42,7 @@ def test_show(brain: Command, ids: list[str]) -> None:
     assert brain("threats", "show", ids[0], "--json").json["metadata"] == {"ports": 500}
 
 
-def test_assign_and_comment_are_in_the_story(brain: Command, ids: list[str]) -> None:
+def test_assign_and_comment_are_in_the_timeline(brain: Command, ids: list[str]) -> None:
     assert brain("threats", "assign", ids[1], "ann", "--by", "bob").out == f"{ids[1]}: assigned to ann\n"
     comment = brain("threats", "comment", ids[1], "token=hunter2hunter2 \x1b[31m", "--by", "bob", "--json").json
     assert [one["by"] for one in comment["comments"]] == ["bob"]
@@ -50,8 +50,8 @@ def test_assign_and_comment_are_in_the_story(brain: Command, ids: list[str]) -> 
     assert "assignee: ann" in shown
     assert "hunter2" not in shown
     assert "\x1b" not in shown
-    assert "story: 2 events" in shown
-    steps = brain("threats", "show", ids[1], "--json").json["story"]
+    assert "timeline: 2 events" in shown
+    steps = brain("threats", "show", ids[1], "--json").json["timeline"]
     assert [step["type"] for step in steps] == ["threat.assigned", "threat.commented"]
     assert {step["event"]["meta"]["principal"]["name"] for step in steps} == {"bob"}
 

@@ -148,7 +148,7 @@ async def test_a_note_and_a_comment_are_added_once(client: httpx.AsyncClient) ->
         first = await client.post(path, json=note, headers={KEY: "note"})
         again = await client.post(path, json=note, headers={KEY: "note"})
         assert (again.status_code, again.content, replayed(again)) == (201, first.content, True)
-    story = (await client.get(f"/api/threats/{threat['id']}/story")).json()
+    story = (await client.get(f"/api/threats/{threat['id']}/timeline")).json()
     assert story["correlation_id"] == threat["correlation_id"]
     assert story["whole"]
     assert {step["event"]["meta"]["correlation_id"] for step in story["steps"]} <= {threat["correlation_id"]}

@@ -23,7 +23,7 @@ DENIED = [
 ]
 PUT_RULE = [Step(kind="shadow_rule", options={"rule": {"id": "looping", "name": "Looping ${id}", "effect": "DENY"}})]
 FAIL = [Step(kind="restart", options={"command": ["false"]})]
-PER_PLAYBOOK, PER_STORY, DEPTH = 6, 9, 3
+PER_PLAYBOOK, PER_CORRELATION, DEPTH = 6, 9, 3
 
 
 def loop(name: str, trigger: str, steps: list[Step], **where: object) -> Playbook:
@@ -58,7 +58,7 @@ LOOPS: dict[str, list[Playbook]] = {
 async def test_a_loop_stops_at_a_limit_and_says_so(tmp_path: Path, monkeypatch: Any, name: str) -> None:
     monkeypatch.setattr(looping, "PLAYBOOKS", LOOPS[name])
     source = "support.looping:PLAYBOOKS"
-    limits = {"depth": DEPTH, "per_story": PER_STORY, "per_hour": 20}
+    limits = {"depth": DEPTH, "per_correlation": PER_CORRELATION, "per_hour": 20}
     async with playing(tmp_path, files=(source,), shipped=False, **limits) as here:
         with looping.on(here):
             here.stream.publish(Event(type="test.began", source="test_service", payload={}))
@@ -72,7 +72,7 @@ async def test_a_loop_stops_at_a_limit_and_says_so(tmp_path: Path, monkeypatch: 
             runs = Counter(one.payload["playbook"] for one in await here.events("playbook.started"))
             assert runs.total() <= 20
             assert max(runs.values()) <= PER_PLAYBOOK
-            assert stopped.payload["reason"] in ("depth", "story_budget", "playbook_budget", "total_budget")
+            assert stopped.payload["reason"] in ("depth", "correlation_budget", "playbook_budget", "total_budget")
             said = Counter(
                 (one.payload["playbook"], one.payload["reason"]) for one in await here.events("playbook.stopped")
             )

@@ -34,7 +34,7 @@ def paging(url: str, **more: Any) -> dict[str, Any]:
     """The table `[alerting]` for stand-ins at that URL, impatient."""
     return {
         "warm_up": 0.2,
-        "send_timeout": 100.0,  # a loaded machine must not cost a page its story
+        "send_timeout": 100.0,  # a loaded machine must not cost a page its events
         "notifiers": {
             "pager": {"kind": "pagerduty", "routing_key": ROUTING_KEY, "url": f"{url}/pagerduty", "at_most": 10_000},
             "chat": {"kind": "slack", "webhook_url": f"{url}/slack/services/T0/B0/token", "at_most": 10_000},

@@ -59,7 +59,7 @@ def work(folder: str, database: str, wanted: int, going: Connection) -> None:
 
 
 async def _work(folder: Path, database: str, wanted: int, going: Connection) -> None:
-    budgets = {"per_story": 10_000, "per_hour": 100_000}
+    budgets = {"per_correlation": 10_000, "per_hour": 100_000}
     given = {"database": database, "lease_seconds": LEASE, "shipped": False}
     async with playing(folder, PLAYBOOK, **given, **budgets) as here:
         began = time.time()

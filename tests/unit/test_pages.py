@@ -42,7 +42,7 @@ PAGE = Page(
         }
     ],
     alerts_total=1,
-    links=[("Threat thr_1", "https://brain.example/#/threats?story=thr_1")],
+    links=[("Threat thr_1", "https://brain.example/#/threats?timeline=thr_1")],
     decisions=[DECISION, {**DECISION, "proof": None}],
     timeline=[TimelineStep(1_703_001_234.0, "threat.detected", "CRITICAL scan", "evt_threats_1_bb")],
 )
@@ -54,13 +54,13 @@ def test_a_person_reads_what_happened_and_where_the_proof_is() -> None:
     assert "DENY: a1 delete db: guests (event evt_policy_1_aa, entry 4 of 9 in the audit log)" in text
     assert "(event evt_policy_1_aa, not in the audit log yet)" in text
     assert "2023-12-19 15:53:54Z CRITICAL scan" in text
-    assert text.endswith("Threat thr_1: https://brain.example/#/threats?story=thr_1")
+    assert text.endswith("Threat thr_1: https://brain.example/#/threats?timeline=thr_1")
 
 
 def test_the_document_is_json_and_has_everything() -> None:
     document = msgspec.json.decode(msgspec.json.encode(PAGE.document()))
     assert (document["type"], document["action"], document["severity"]) == ("alert.page", "trigger", "CRITICAL")
-    assert document["links"] == [{"text": "Threat thr_1", "url": "https://brain.example/#/threats?story=thr_1"}]
+    assert document["links"] == [{"text": "Threat thr_1", "url": "https://brain.example/#/threats?timeline=thr_1"}]
     assert document["timeline"][0]["kind"] == "threat.detected"
     assert document["decisions"][0]["proof"]["index"] == 4
 
@@ -69,7 +69,7 @@ def test_pagerduty_names_the_alert_by_the_dedup_key() -> None:
     alert = pagerduty_alert(PAGE)
     assert (alert.dedup_key, alert.source, alert.kind, alert.group) == ("thr_1", "203.0.113.77", "scan", "urgent")
     assert alert.timestamp == 1_703_001_234.0
-    assert alert.client_url == "https://brain.example/#/threats?story=thr_1"
+    assert alert.client_url == "https://brain.example/#/threats?timeline=thr_1"
     assert set(alert.details) == {"route", "alerts", "alerts_total", "decisions", "timeline"}
 
 

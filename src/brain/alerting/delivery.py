@@ -38,7 +38,7 @@ class PageDelivery:
     def __init__(
         self, context: PluginContext, configuration: AlertingConfiguration, sender: Sender, clock: Callable[[], float]
     ) -> None:
-        self.without_story: int = 0
+        self.without_events: int = 0
         """Pages sent without their events, because these could not be read in time."""
         self._context = context
         self._proofs = context.find(AuditProofs)
@@ -85,12 +85,12 @@ class PageDelivery:
             async with asyncio.timeout(self._configuration.send_timeout / 4):
                 return await self._with_events(page)
         except (BrainError, TimeoutError) as error:
-            self.without_story += 1
+            self.without_events += 1
             log.warning(
                 "a page goes out without its events, which could not be read",
                 page=page.id,
                 error=str(error),
-                total=self.without_story,
+                total=self.without_events,
             )
             return page
 

@@ -138,7 +138,7 @@ def links(public_url: str, alerts: Sequence[Mapping[str, Any]]) -> list[tuple[st
     for alert in alerts:
         wanted = quote(alert["correlation_id"], safe="")
         if threat := alert["labels"].get("threat_id"):
-            found.append((f"Threat {threat}", f"{public_url}/#/threats?story={wanted}"))
+            found.append((f"Threat {threat}", f"{public_url}/#/threats?timeline={wanted}"))
         else:
-            found.append((f"Alerts {alert['correlation_id']}", f"{public_url}/#/alerts?story={wanted}"))
+            found.append((f"Alerts {alert['correlation_id']}", f"{public_url}/#/alerts?timeline={wanted}"))
     return list(dict.fromkeys(found))[:10]

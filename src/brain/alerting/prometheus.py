@@ -16,7 +16,9 @@ from brain.logs import Log
 log: Log = Log("brain.alerting")
 
 
-def alert_metrics(database: sa.Engine, outages: int, without_story: int, failed: Mapping[str, int]) -> Sequence[Metric]:
+def alert_metrics(
+    database: sa.Engine, outages: int, without_events: int, failed: Mapping[str, int]
+) -> Sequence[Metric]:
     """The alerts that fire and those that reached nobody, and what this process counted. Blocks.
 
     `failed` are the messages that failed, by notifier.
@@ -29,7 +31,7 @@ def alert_metrics(database: sa.Engine, outages: int, without_story: int, failed:
     firing = GaugeMetricFamily("brain_alerting_alerts_firing", "Alerts that fire", labels=["severity"])
     metrics: list[Metric] = [
         CounterMetricFamily("brain_alerting_database_errors", "Times the database failed", outages),
-        CounterMetricFamily("brain_alerting_pages_without_story", "Pages sent without their events", without_story),
+        CounterMetricFamily("brain_alerting_pages_without_events", "Pages sent without their events", without_events),
         failures,
     ]
     counts: dict[str, int] = {}

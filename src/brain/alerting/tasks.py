@@ -124,7 +124,7 @@ class AlertingTasks:
 
     def metrics(self) -> Sequence[Metric]:
         """The metrics of alerting for `/metrics`. Blocks."""
-        own = alert_metrics(self._context.database, self.outages, self._delivery.without_story, self._outcomes.failed)
+        own = alert_metrics(self._context.database, self.outages, self._delivery.without_events, self._outcomes.failed)
         return [*own, *outbox_metrics(self._dispatcher, self._events)]
 
     async def _project(self) -> None:

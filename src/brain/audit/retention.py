@@ -151,7 +151,7 @@ def redact(database: Engine, sealing: Sealing, event_id: str) -> Sequence[tuple[
             if connection.execute(select(entries.c.idx).where(entries.c.event_id == event_id, hold.condition)).first()
         ]
         if held or event_id in _tied(connection, all_holds, _Tied((), frozenset())).events:
-            named = ", ".join(held) or "a hold of its story"
+            named = ", ".join(held) or "a hold of its correlation id"
             raise Conflict(f"event {event_id}: is kept by {named}; remove the hold first")
         for index, _, seal in rows:
             gone = {"payload": None, "deletion": sealing.deletion(seal)}
@@ -160,18 +160,18 @@ def redact(database: Engine, sealing: Sealing, event_id: str) -> Sequence[tuple[
 
 
 class _Tied(NamedTuple):
-    """The events that holds of stories hold beside those with the correlation id."""
+    """The events that holds of correlation ids hold beside those that have it."""
 
-    stories: Sequence[str]
+    correlation_ids: Sequence[str]
     events: frozenset[str]
 
 
 def _tied(connection: Connection, all_holds: Sequence[Hold], known: _Tied) -> _Tied:
-    """What the stories of these holds are tied to; worked out again when other stories are held."""
-    stories = tuple(hold.correlation_id for hold in all_holds if hold.correlation_id is not None)
-    if stories == known.stories:
+    """What the correlation ids of these holds are tied to; worked out again when others are held."""
+    correlation_ids = tuple(hold.correlation_id for hold in all_holds if hold.correlation_id is not None)
+    if correlation_ids == known.correlation_ids:
         return known
-    return _Tied(stories, frozenset().union(*(story(connection, one) for one in stories)))
+    return _Tied(correlation_ids, frozenset().union(*(tied_to(connection, one) for one in correlation_ids)))
 
 
 def _holds(connection: Connection) -> list[Hold]:
@@ -179,7 +179,7 @@ def _holds(connection: Connection) -> list[Hold]:
     return [Hold(**row) for row in rows]
 
 
-def story(connection: Connection, correlation_id: str) -> set[str]:
+def tied_to(connection: Connection, correlation_id: str) -> set[str]:
     """The ids of the events of a correlation id, and of all that hang together with them by `causation_id`."""
     query = select(entries.c.event_id).where(of_correlation(correlation_id), entries.c.event_id.is_not(None))
     new = set(connection.execute(query).scalars())

@@ -149,7 +149,7 @@ causes: Table = Table(
     Column("cause", Text, nullable=False),
     Index("audit_causes_cause", "cause"),
 )
-"""The event that caused each event, where it names one: a legal hold of a story holds what hangs together by that."""
+"""The event that caused each event, where it names one: a legal hold of a correlation id holds what hangs on that."""
 
 nodes: Table = Table(
     "audit_nodes",

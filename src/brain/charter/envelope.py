@@ -108,7 +108,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def correlation_id(self) -> str | None:
-        """The id that all events of one story share, or None."""
+        """The id that all events which belong together share, or None."""
         value: str | None = self.meta["correlation_id"]
         return value
 

@@ -35,10 +35,10 @@ LIVELY_SECONDS = 600.0
 SLOWEST = 10.0
 
 BETWEEN_ROGUES = (75.0, 100.0)
-"""Seconds between two stories of a rogue agent: the playbook that contains them may run once a minute on average."""
+"""Seconds between two turns of a rogue agent: the playbook that contains them may run once a minute on average."""
 
 
-OF_STORIES = frozenset({"data_exfiltration", "unusual_hours"})
+OF_ROGUES = frozenset({"data_exfiltration", "unusual_hours"})
 """The types of threats that somebody of the fleet reports, and deals with."""
 
 
@@ -53,13 +53,19 @@ class Api:
         self._client = client
 
     async def call(
-        self, method: str, path: str, body: object = None, *, may_fail_with: int | None = None, story: str | None = None
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        may_fail_with: int | None = None,
+        correlation_id: str | None = None,
     ) -> Any:
         """The parsed answer; None for no content or for the status `may_fail_with`. Raises DemoFailed for any other.
 
-        `story` is the correlation id of the events that come of the call.
+        `correlation_id` is that of the events that come of the call.
         """
-        headers = {"X-Correlation-Id": story} if story else None
+        headers = {"X-Correlation-Id": correlation_id} if correlation_id else None
         until = time.monotonic() + AWAY_SECONDS
         while True:
             try:
@@ -88,7 +94,7 @@ async def until(what: str, found: Callable[[], Awaitable[T | None]]) -> T:
 
 
 class Pace:
-    """How fast the story goes, from one seeded source of chance; once it is over nobody waits any more."""
+    """How fast the demo goes, from one seeded source of chance; once it is over nobody waits any more."""
 
     def __init__(self, seed: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.random: Random = Random(seed)
@@ -98,7 +104,7 @@ class Pace:
 
     @property
     def over(self) -> bool:
-        """Whether stories should come to their end."""
+        """Whether everybody should come to an end."""
         return self._over.is_set()
 
     def end(self) -> None:
@@ -221,9 +227,9 @@ class Fleet:
         await self._api.call("DELETE", f"policy/rules/{rule['id']}?by={OFFICER}", may_fail_with=404)
         await self._api.call("POST", f"policy/rules?by={OFFICER}", rule)
 
-    async def _ask(self, agent: Agent, action: str, resource: str, *, story: str | None = None) -> bool:
+    async def _ask(self, agent: Agent, action: str, resource: str, *, correlation_id: str | None = None) -> bool:
         context = agent.context(action, resource, self._pace.random)
-        decision = await self._api.call("POST", "policy/evaluate", context, story=story)
+        decision = await self._api.call("POST", "policy/evaluate", context, correlation_id=correlation_id)
         return bool(decision["allowed"])
 
     async def _work(self, agent: Agent) -> None:
@@ -282,13 +288,13 @@ class Fleet:
             await self._pace.pause(1, 3)
 
     async def _go_rogue(self) -> None:
-        """An agent tries again what it may not: a threat, escalated, contained, mitigated, released; one story."""
+        """An agent tries again what it may not: a threat, escalated, contained, mitigated, released."""
         number = 0
         while not self._pace.over:
             number += 1
             rogue = Agent(f"rogue-{self._run}-{number}", "guest", ())
-            story = f"story-of-{rogue.name}"
-            ask = partial(self._ask, rogue, story=story)
+            correlation_id = f"containment-of-{rogue.name}"
+            ask = partial(self._ask, rogue, correlation_id=correlation_id)
             if not await ask("read", "index/articles"):
                 raise DemoFailed(f"{rogue.name} may not read the index before it was contained")
             for table in ("customers", "payments", "keys", "tokens", "orders"):
@@ -308,7 +314,7 @@ class Fleet:
             if not await ask("read", "index/articles"):
                 raise DemoFailed(f"{rogue.name} is released, and may not read the index")
             await self._move(found[0], "RESOLVED", "it reads again, and nothing else")
-            self._say(f"{rogue.name} is released; its story: brain events trace {story}")
+            self._say(f"{rogue.name} is released; its timeline: brain events trace {correlation_id}")
             await self._pace.pause(*BETWEEN_ROGUES)
 
     async def _is_threat(self, agent: str, found: list[Mapping[str, Any]]) -> bool:
@@ -354,7 +360,7 @@ class Fleet:
         while not self._pace.over:
             await self._pace.pause(15, 25)
             for threat in await self._api.call("GET", "threats?status=OPEN&limit=100"):
-                if threat["type"] not in OF_STORIES and not threat["source"].startswith("rogue-"):
+                if threat["type"] not in OF_ROGUES and not threat["source"].startswith("rogue-"):
                     to = {"status": "IGNORED", "reason": "looked through: a slip"}
                     await self._api.call("POST", f"threats/{threat['id']}/status", to, may_fail_with=409)
 
@@ -366,23 +372,25 @@ class Fleet:
         """An agent slows down, errs and fails; a playbook restarts it, and sees that it answers again."""
         while not self._pace.over:
             name = self._pace.random.choice(AGENTS).name
-            story = f"failure-of-{name}-{self._pace.random.getrandbits(32):08x}"
-            report = partial(self._report, story, name)
+            correlation_id = f"failure-of-{name}-{self._pace.random.getrandbits(32):08x}"
+            report = partial(self._report, correlation_id, name)
             await report("WARNING", "PERFORMANCE_DEGRADATION", "answers take 2.4 s", median_seconds=2.4)
             await report("WARNING", "ERROR_SPIKE", "31 errors in a minute", errors=31)
             await report("CRITICAL", "AGENT_FAILURE", f"{name} does not answer any more", silent_seconds=30)
-            await until(f"{name} is restarted", partial(self._healing, story, "VERIFYING"))
+            await until(f"{name} is restarted", partial(self._healing, correlation_id, "VERIFYING"))
             await report("INFO", "AGENT_FAILURE", f"{name} answers again", silent_seconds=0)
-            await until(f"{name} is healed", partial(self._healing, story, "SUCCEEDED"))
-            self._say(f"{name} failed, was restarted and answers; its story: brain events trace {story}")
+            await until(f"{name} is healed", partial(self._healing, correlation_id, "SUCCEEDED"))
+            self._say(f"{name} failed, was restarted and answers; its timeline: brain events trace {correlation_id}")
             await self._pace.pause(1, 4)
 
-    async def _healing(self, story: str, state: str) -> bool:
-        """Whether the run of this story is in this state."""
+    async def _healing(self, correlation_id: str, state: str) -> bool:
+        """Whether the run of this correlation id is in this state."""
         runs = await self._api.call("GET", "playbooks/runs")
-        return any(run["correlation_id"] == story and run["state"] == state for run in runs)
+        return any(run["correlation_id"] == correlation_id and run["state"] == state for run in runs)
 
-    async def _report(self, story: str, module: str, severity: str, kind: str, message: str, **details: object) -> None:
+    async def _report(
+        self, correlation_id: str, module: str, severity: str, kind: str, message: str, **details: object
+    ) -> None:
         await self._pace.pause(0.05, 0.3)
         event = {"severity": severity, "kind": kind, "module": module, "message": message, "details": details}
-        await self._api.call("POST", "immune/events", event, story=story)
+        await self._api.call("POST", "immune/events", event, correlation_id=correlation_id)

@@ -1,4 +1,4 @@
-"""The story of a robot and a person: she enters its zone, it stands still, and the audit log proves that."""
+"""A robot and a person: she enters its zone, it stands still, and the audit log proves that."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CAMERA = {"source": "posted", "detector": "none", "by": "ann", "zones": [_CELL]
 
 
 @dataclass(frozen=True)
-class RobotStory:
+class RobotOutcome:
     """What came of it."""
 
     refused: str
@@ -47,7 +47,7 @@ class RobotStory:
     """Whether the audit log, and the proof of that entry, verify."""
 
     def report(self) -> dict[str, Any]:
-        """The story as plain JSON values."""
+        """The outcome as plain JSON values."""
         return asdict(self)
 
 
@@ -57,7 +57,7 @@ def with_robot(settings: Settings) -> Settings:
     return settings.model_copy(update={"hardware": HardwareSettings.model_validate({"robots": robots})})
 
 
-async def run_robot_demo(settings: Settings, *, any_port: bool, say: Say) -> RobotStory:
+async def run_robot_demo(settings: Settings, *, any_port: bool, say: Say) -> RobotOutcome:
     """Play it once on a server of its own. Raises DemoFailed when something of it does not happen."""
     async with running(with_robot(settings), any_port=any_port) as server:
         say(f"BRAiN EventStream runs at {server.url}")
@@ -74,20 +74,20 @@ class _Play:
         self._foot = 0.3
         """Where the person's feet are in the picture; the zone begins at 0.5."""
 
-    async def run(self) -> RobotStory:
+    async def run(self) -> RobotOutcome:
         await self._api.call("DELETE", f"policy/rules/{_RULE['id']}?by=ann", may_fail_with=404)
         await self._api.call("POST", "policy/rules?by=ann", _RULE)
         await self._api.call("PUT", "vision/cameras/demo", _CAMERA)
         camera = asyncio.create_task(self._camera())
         try:
-            return await self._story()
+            return await self._played()
         finally:
             camera.cancel()
             await asyncio.gather(camera, return_exceptions=True)
             await self._api.call("DELETE", "vision/cameras/demo?by=ann")
             await self._api.call("DELETE", f"policy/rules/{_RULE['id']}?by=ann", may_fail_with=404)
 
-    async def _story(self) -> RobotStory:
+    async def _played(self) -> RobotOutcome:
         lease = await self._api.call("POST", "hardware/robots/rover/lease", {"agent_id": DRIVER})
         command = {"agent_id": DRIVER, "lease_token": lease["token"], "linear_x": 0.4}
         await until("the camera is up", self._is_up)
@@ -107,7 +107,7 @@ class _Play:
         proof = await until("the stop is in the audit log", lambda: self._proof(stopped["id"]))
         verified = await self._api.call("POST", "audit/verify", {})
         self._say(f"entry {proof['index']} of the audit log proves the stop")
-        return RobotStory(refused, stopped["id"], threat, incident, proof["index"], verified["ok"])
+        return RobotOutcome(refused, stopped["id"], threat, incident, proof["index"], verified["ok"])
 
     async def _camera(self) -> None:
         """The device at the camera: ten pictures a second, with where the person is."""

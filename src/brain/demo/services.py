@@ -38,7 +38,7 @@ def settings_in(folder: Path, *, stream: str | None, port: int | None) -> Settin
     own: dict[str, object] = {
         "audit": AuditSettings(),
         "metrics": MetricsSettings(),
-        "playbooks": PlaybookSettings(files=("brain.demo.restarting:PLAYBOOKS",), per_hour=10_000, per_story=20),
+        "playbooks": PlaybookSettings(files=("brain.demo.restarting:PLAYBOOKS",), per_hour=10_000, per_correlation=20),
         "consumers": defaults["consumers"].get_default(call_default_factory=True),
         "retention_days": defaults["retention_days"].default,
         "retention_bytes": None,

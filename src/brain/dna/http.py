@@ -213,7 +213,10 @@ def _add_rollouts(router: APIRouter, rollouts: RolloutService) -> None:
         agent_id: AgentIdPath,
         instance: Annotated[
             str | None,
-            Query(max_length=limits.STORY, description="The instance that asks, or what the share is to go by else."),
+            Query(
+                max_length=limits.CORRELATION_ID,
+                description="The instance that asks, or what the share is to go by else.",
+            ),
         ] = None,
     ) -> Current:
         """For an instance: a canary's share is taken by a hash of its name. Answers 404 while none was promoted."""

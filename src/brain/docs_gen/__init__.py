@@ -22,7 +22,7 @@ class Scenario:
     """A sequence of events: each step is a type, and why it is published then."""
 
     title: str
-    story: str
+    description: str
     steps: tuple[tuple[EventType[Any], str], ...]
 
 

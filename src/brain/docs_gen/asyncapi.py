@@ -17,7 +17,7 @@ _META = {
     "type": "object",
     "required": ["correlation_id", "version"],
     "properties": {
-        "correlation_id": {"type": ["string", "null"], "description": "The id that all events of one story share"},
+        "correlation_id": {"type": ["string", "null"], "description": "The id of all that belongs together"},
         "version": {"type": "string", "const": VERSION, "description": "The Charter's version"},
         "causation_id": {"type": "string", "description": "The id of the event that led to this one"},
         "traceparent": {"type": "string", "description": "W3C trace context"},

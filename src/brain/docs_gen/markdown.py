@@ -54,7 +54,7 @@ def _module_lines(module: PluginDocs) -> Iterator[str]:
     if module.scenarios:
         yield from ("## Scenarios", "")
     for scenario in module.scenarios:
-        yield from (f"### {scenario.title}", "", scenario.story, "")
+        yield from (f"### {scenario.title}", "", scenario.description, "")
         yield from (f"{place}. `{event.name}`: {why}" for place, (event, why) in enumerate(scenario.steps, 1))
         yield ""
     yield from _guide_lines(module)

@@ -44,7 +44,7 @@ class DerivedHealth:
                 if (found := one.take(measure)) is not None:
                     report = HealthReport(
                         found.severity, found.key.kind, found.key.about, found.message, found.details,
-                        _story(item.event.correlation_id),
+                        _correlation_id(item.event.correlation_id),
                     )  # fmt: skip
                     put_health(db, CONSUMER, report, found.at, key=_key(found, item.event.id))
         self._write(db, known)
@@ -108,5 +108,5 @@ def _key(found: Finding, event_id: str) -> str:
     return f"immune {found.key.kind} {found.key.about} {found.severity} {event_id}"
 
 
-def _story(correlation_id: str | None) -> str | None:
+def _correlation_id(correlation_id: str | None) -> str | None:
     return correlation_id[: limits.TEXT] if correlation_id else None

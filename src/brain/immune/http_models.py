@@ -35,7 +35,7 @@ class NewHealthEvent(BaseModel):
     message: Text = Field(description="What happened, for a person to read.")
     details: Object = Field(default_factory=dict, description="The reporter's own data, at most 64 KiB.")
     correlation_id: str | None = Field(
-        None, min_length=1, max_length=limits.STORY, description="The story it belongs to; null begins one."
+        None, min_length=1, max_length=limits.CORRELATION_ID, description="What it belongs to; null begins a new one."
     )
 
 

@@ -31,7 +31,7 @@ class HealthEvent(msgspec.Struct, frozen=True):
     module: Annotated[str, Meta(description="Which module, agent or service it is about.")]
     message: Annotated[str, Meta(description="What happened.")]
     details: Annotated[dict[str, Any], Meta(description="The reporter's own data.")] = {}
-    correlation_id: Annotated[str | None, Meta(description="The story it belongs to.")] = None
+    correlation_id: Annotated[str | None, Meta(description="What it belongs to.")] = None
     id: Annotated[int, Meta(description="The event's number, counted from 1.")] = 0
     timestamp: Annotated[float, Meta(description="When it was recorded, in Unix seconds.")] = 0.0
 

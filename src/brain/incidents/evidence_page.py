@@ -1,4 +1,5 @@
-"""The policy decisions of one batch, by reference: where each is in the stream, and 32 bits of its agent and story.
+"""The policy decisions of one batch, by reference: where each is in the stream, and 32 bits each of
+its agent and its correlation id.
 
 So a decision costs ten bytes until an incident asks for it. What the bits find is looked at once more in the stream.
 """

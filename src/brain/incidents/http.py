@@ -72,7 +72,7 @@ def _add_reading(router: APIRouter, service: IncidentService) -> None:
             Query(max_length=limits.FILTERS, description="Only these states; may be repeated."),
         ] = None,
         correlation_id: Annotated[
-            str | None, Query(max_length=limits.STORY, description="Only incidents of this correlation id.")
+            str | None, Query(max_length=limits.CORRELATION_ID, description="Only incidents of this correlation id.")
         ] = None,
         limit: Annotated[int, Query(ge=1, le=1000, description="At most so many.")] = 100,
         before: Annotated[

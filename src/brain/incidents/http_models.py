@@ -31,7 +31,7 @@ class NewIncident(BaseModel):
     correlation_id: str | None = Field(
         None,
         min_length=1,
-        max_length=limits.STORY,
+        max_length=limits.CORRELATION_ID,
         description="The correlation id of its events; left out, the incident gets one of its own.",
     )
     owner: str | None = Field(None, max_length=limits.ID, description="The person who is responsible.")

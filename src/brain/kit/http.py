@@ -61,7 +61,7 @@ PatternQuery = Annotated[
 """The query parameter `pattern`: event types, for `parse_pattern`."""
 TimeText = Annotated[str, Field(max_length=limits.TYPE)]
 """A time in a request, for `brain.times.parse_time`."""
-CorrelationId = Annotated[str, Field(max_length=limits.STORY)]
+CorrelationId = Annotated[str, Field(max_length=limits.CORRELATION_ID)]
 """A correlation id in a request."""
 
 EXAMPLE_EVENT: dict[str, JsonValue] = {
@@ -71,7 +71,7 @@ EXAMPLE_EVENT: dict[str, JsonValue] = {
     "target": None,
     "timestamp": 1703001234.567,
     "payload": {"agent_id": "agent-7", "action": "delete"},
-    "meta": {"correlation_id": "story-42", "version": "1.0"},
+    "meta": {"correlation_id": "request-42", "version": "1.0"},
 }
 """An event in its envelope, for the OpenAPI document."""
 
@@ -81,7 +81,7 @@ class Meta(BaseModel):
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
 
-    correlation_id: str | None = Field(description="The id that all events of one story share")
+    correlation_id: str | None = Field(description="The id of all that belongs together")
     version: str = Field(description="The Charter's version", examples=["1.0"])
 
 

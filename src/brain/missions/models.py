@@ -114,7 +114,7 @@ class NewMission(_Given):
     tags: list[Annotated[str, NoNul, Field(max_length=limits.TYPE)]] = Field(default=[], max_length=limits.TAGS)
     context: Object = Field(default={}, description="What every agent gets with each task")
     correlation_id: Annotated[str, NoNul] | None = Field(
-        default=None, max_length=limits.STORY, description="Of its events; else its id"
+        default=None, max_length=limits.CORRELATION_ID, description="Of its events; else its id"
     )
     start: bool = Field(default=True, description="Whether it starts at once")
     by: AgentId | None = Field(default=None, description="Who makes it: the agent that policy decides on")

@@ -83,7 +83,7 @@ class PlaybookStopped(TypedDict):
     playbook: _Playbook
     subject: _Subject
     reason: Annotated[
-        str, Meta(description="cooldown, playbook_budget, story_budget, total_budget, depth or no_subject.")
+        str, Meta(description="cooldown, playbook_budget, correlation_budget, total_budget, depth or no_subject.")
     ]
     limit: Annotated[float, Meta(description="The limit that was reached: runs, depth, or seconds of cool-down.")]
     trigger_id: Annotated[str, Meta(description="The id of the event.")]

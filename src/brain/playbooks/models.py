@@ -54,7 +54,7 @@ class StopReason(StrEnum):
 
     COOLDOWN = "cooldown"
     PLAYBOOK_BUDGET = "playbook_budget"
-    STORY_BUDGET = "story_budget"
+    CORRELATION_BUDGET = "correlation_budget"
     TOTAL_BUDGET = "total_budget"
     DEPTH = "depth"
     NO_SUBJECT = "no_subject"

@@ -64,7 +64,7 @@ class StopRow(msgspec.Struct, frozen=True):
 
     playbook: Annotated[str, Meta(description="The playbook's name.")]
     subject: Annotated[str, Meta(description="The subject that cools down; empty for budgets.")]
-    reason: Annotated[str, Meta(description="cooldown, playbook_budget, story_budget, total_budget or depth.")]
+    reason: Annotated[str, Meta(description="cooldown, playbook_budget, correlation_budget, total_budget or depth.")]
     since: Annotated[float, Meta(description="When it was announced, in Unix seconds.")]
     last_at: Annotated[float, Meta(description="The last time, in Unix seconds.")]
     count: Annotated[int, Meta(description="How often within the hour.")]

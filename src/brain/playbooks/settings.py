@@ -26,6 +26,6 @@ class PlaybookSettings(BaseModel):
         default=900.0, gt=0, le=86_400 * 366, description="How long the shipped playbook contains an agent"
     )
     depth: int = Field(default=3, ge=1, le=100, description="How many playbooks may follow from one another")
-    per_story: int = Field(default=10, ge=1, le=10_000, description="Most runs under one correlation id")
+    per_correlation: int = Field(default=10, ge=1, le=10_000, description="Most runs under one correlation id")
     per_hour: int = Field(default=100, ge=1, le=100_000, description="Most runs of all playbooks in an hour")
     keep_days: float = Field(default=30.0, gt=0, le=366, description="Days for which runs that ended are listed")

@@ -1,7 +1,8 @@
 """What starts a run, and what shows that one helped: the projection's part, each event once.
 
-What keeps the loop from feeding itself is here: the depth that events of playbooks carry, the runs of one story, the
-runs of one playbook and of all in an hour, and the cool-down of each subject. Each is said by an event, once an hour.
+What keeps the loop from feeding itself is here: the depth that events of playbooks carry, the runs under one
+correlation id, the runs of one playbook and of all in an hour, and the cool-down of each subject. Each is said by an
+event, once an hour.
 """
 
 from __future__ import annotations
@@ -79,10 +80,10 @@ class PlaybookProjector:
         if about is None:
             return None
         subject, depth = clip_text(str(about), 200), _depth_of(event) + 1
-        story = clip_text(event.correlation_id or event.id, 500)
+        correlation_id = clip_text(event.correlation_id or event.id, 500)
         if playbook.after and not _count(db, RUNS.c.playbook.in_(playbook.after), RUNS.c.subject == subject):
             return None
-        stop = self._stop(db, playbook, subject, story, depth, now)
+        stop = self._stop(db, playbook, subject, correlation_id, depth, now)
         if stop is not None:
             self._announce_stop(db, playbook, stop, event, depth, now)
             return None
@@ -99,7 +100,7 @@ class PlaybookProjector:
             "content": msgspec.to_builtins(content),
             "event": msgspec.to_builtins(values),
             "subject": subject,
-            "correlation_id": story,
+            "correlation_id": correlation_id,
             "depth": depth,
             "state": RunState.RUNNING.value,
             "step": 0,
@@ -120,11 +121,11 @@ class PlaybookProjector:
             "steps": len(content.steps),
             "dry_run": row["dry_run"],
         }
-        put_event(db, CONSUMER, STARTED.event(payload, meta=meta_of(story, event.id, depth)), now)
+        put_event(db, CONSUMER, STARTED.event(payload, meta=meta_of(correlation_id, event.id, depth)), now)
         return id
 
     def _stop(
-        self, db: sa.Connection, playbook: Playbook, subject: str, story: str, depth: int, now: float
+        self, db: sa.Connection, playbook: Playbook, subject: str, correlation_id: str, depth: int, now: float
     ) -> _Stop | None:
         """Which limit keeps this run from starting; None when none does."""
         if depth > self._settings.depth:
@@ -134,8 +135,8 @@ class PlaybookProjector:
             db, mine, RUNS.c.subject == subject, RUNS.c.created_at > now - playbook.cooldown
         ):
             return _Stop(StopReason.COOLDOWN, playbook.cooldown, subject)
-        if _count(db, RUNS.c.correlation_id == story) >= self._settings.per_story:
-            return _Stop(StopReason.STORY_BUDGET, self._settings.per_story)
+        if _count(db, RUNS.c.correlation_id == correlation_id) >= self._settings.per_correlation:
+            return _Stop(StopReason.CORRELATION_BUDGET, self._settings.per_correlation)
         if _count(db, mine, RUNS.c.created_at > now - HOUR) >= playbook.per_hour:
             return _Stop(StopReason.PLAYBOOK_BUDGET, playbook.per_hour)
         if _count(db, RUNS.c.created_at > now - HOUR) >= self._settings.per_hour:
@@ -183,9 +184,9 @@ def run_id(playbook: str, event_id: str) -> str:
     return "run_" + sha256(f"{playbook}\0{event_id}".encode()).hexdigest()[:16]
 
 
-def meta_of(story: str, cause: str, depth: int) -> dict[str, Any]:
+def meta_of(correlation_id: str, cause: str, depth: int) -> dict[str, Any]:
     """The meta of what a run announces and causes."""
-    return {"correlation_id": story, "causation_id": cause, DEPTH: depth}
+    return {"correlation_id": correlation_id, "causation_id": cause, DEPTH: depth}
 
 
 def put_outcome(db: sa.Connection, trigger: Mapping[str, Any], words: str, healed: bool, now: float) -> None:

@@ -124,7 +124,7 @@ _ROUTES: Mapping[str, tuple[str, ...]] = {
         "GET /api/threats/stats",
         "GET /api/threats/worst",
         "GET /api/threats/{threat_id}",
-        "GET /api/threats/{threat_id}/story",
+        "GET /api/threats/{threat_id}/timeline",
         "GET /api/vision/cameras",
         "GET /api/vision/cameras/{camera_id}/tracks",
         "GET /api/vision/evidence",

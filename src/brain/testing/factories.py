@@ -21,7 +21,7 @@ def make_event(
 ) -> Event:
     """A new event of a declared type: the declaration's example, with the keys of `payload` laid over it.
 
-    `make_event("threat.detected", severity="LOW", correlation_id="story-1")`.
+    `make_event("threat.detected", severity="LOW", correlation_id="request-1")`.
     Raises InvalidInput for an unknown type or key, EnvelopeError for a value that does not fit.
     """
     declared = catalogue().get(event_type)

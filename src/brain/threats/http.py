@@ -9,8 +9,8 @@ from fastapi import APIRouter, Path, Query, Response
 
 from brain import limits
 from brain.charter import Severity, ThreatStatus
+from brain.kit.causal_timeline import find_causal_timeline, step_row
 from brain.kit.idempotency import request_key
-from brain.kit.story import find_story, step_row
 from brain.kit.views import list_of
 from brain.stream import EventStream
 from brain.threats.http_models import (
@@ -19,9 +19,9 @@ from brain.threats.http_models import (
     NewComment,
     NewStatus,
     NewThreat,
-    StoryView,
     ThreatStatsView,
     ThreatView,
+    TimelineView,
 )
 from brain.threats.models import Threat, ThreatStats
 from brain.threats.service import ThreatService
@@ -30,13 +30,13 @@ ThreatIdPath = Annotated[str, Path(max_length=limits.ID, description="The threat
 
 
 def threats_router(service: ThreatService, stream: EventStream | None = None) -> APIRouter:
-    """The routes over this service; without a stream there are no stories."""
+    """The routes over this service; without a stream there are no timelines."""
     router = APIRouter(prefix="/threats", tags=["threats"])
     _add_reading(router, service)
     _add_changing(router, service)
     _add_noting(router, service)
     if stream is not None:
-        _add_story(router, service, stream)
+        _add_timeline(router, service, stream)
     return router
 
 
@@ -71,18 +71,18 @@ def _add_noting(router: APIRouter, service: ThreatService) -> None:
         return await service.comment(threat_id, new.text, key=request_key())
 
 
-def _add_story(router: APIRouter, service: ThreatService, stream: EventStream) -> None:
-    @router.get("/{threat_id}/story", response_model=StoryView, summary="Get what happened around a threat")
-    async def story(
+def _add_timeline(router: APIRouter, service: ThreatService, stream: EventStream) -> None:
+    @router.get("/{threat_id}/timeline", response_model=TimelineView, summary="Get what happened around a threat")
+    async def timeline(
         threat_id: ThreatIdPath, limit: Annotated[int, Query(ge=2, le=1000, description="At most so many.")] = 500
     ) -> Response:
         """The events of all modules with the threat's correlation id, and the events that it was detected by.
 
-        Each follows the event that caused it. Of a story that is longer than `limit` the middle is left out.
+        Each follows the event that caused it. Of a timeline that is longer than `limit` the middle is left out.
         """
         threat = await service.get_threat(threat_id)
         found = await stream.call_reader(
-            find_story, stream.backend, threat.correlation_id, most=limit, evidence=threat.evidence_events
+            find_causal_timeline, stream.backend, threat.correlation_id, most=limit, evidence=threat.evidence_events
         )
         answer = {"correlation_id": threat.correlation_id, "whole": found.whole, "steps": [*map(step_row, found.steps)]}
         return Response(msgspec.json.encode(answer), media_type="application/json")

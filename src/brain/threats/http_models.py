@@ -73,25 +73,25 @@ class NewComment(BaseModel):
     text: str = Field(min_length=1, max_length=limits.NOTE, pattern=r"\S", description="The words.")
 
 
-class StoryStep(BaseModel):
-    """An event of a story."""
+class TimelineStep(BaseModel):
+    """An event of a timeline."""
 
     position: str = Field(description="The event's place in the stream.")
     timestamp: float = Field(description="The event's time, in Unix seconds.")
-    delta: float = Field(description="Seconds since the story began.")
-    depth: int = Field(description="How many events of the story led to it.")
+    delta: float = Field(description="Seconds since the timeline began.")
+    depth: int = Field(description="How many events of the timeline led to it.")
     type: str = Field(description="The event's type.")
     source: str = Field(description="The event's source.")
     causation_id: str | None = Field(description="The id of the event that caused it; null where none is named.")
     event: Envelope
 
 
-class StoryView(BaseModel):
+class TimelineView(BaseModel):
     """What happened around a threat, in all modules."""
 
     correlation_id: str = Field(description="The correlation id of the events.")
     whole: bool = Field(description="Whether nothing is left out.")
-    steps: list[StoryStep] = Field(description="The events, each after the one that caused it.")
+    steps: list[TimelineStep] = Field(description="The events, each after the one that caused it.")
 
 
 ThreatView: type[BaseModel] = view_of(

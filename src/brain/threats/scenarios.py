@@ -17,7 +17,7 @@ is the MTTM (mean time to mitigate)."""
 SCENARIOS = (
     Scenario(
         "From detection to resolution",
-        "All events of one threat carry the same correlation id, so its story can be shown as one timeline.",
+        "All events of one threat carry the same correlation id, so they can be shown as one timeline.",
         (
             (events.DETECTED, "the threat is found; its status is OPEN"),
             (events.STATUS_CHANGED, "OPEN to INVESTIGATING: someone looks at it"),

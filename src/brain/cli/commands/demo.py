@@ -33,7 +33,7 @@ def demo(
     port: Annotated[int | None, typer.Option(help="Port to listen on; by default the usual, or any free one.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed plays the same events, but for timing.")] = 7,
     robots: Annotated[
-        bool, typer.Option("--robots", help="Play the story of a robot that stands still for a person, and end.")
+        bool, typer.Option("--robots", help="Show a robot that stands still for a person, and end.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -77,10 +77,10 @@ def _play_robots(settings: Settings, any_port: bool, say: Callable[[str], None],
     """Exit code 1 when the audit log does not verify."""
     from brain.demo.robots import run_robot_demo
 
-    story = run(run_robot_demo(settings, any_port=any_port, say=say))
+    outcome = run(run_robot_demo(settings, any_port=any_port, say=say))
     if as_json:
-        print_json(story.report())
-    if not story.verified:
+        print_json(outcome.report())
+    if not outcome.verified:
         print_text("the audit log does not verify: see brain audit verify", err=True)
         raise typer.Exit(1)
 

@@ -21,16 +21,16 @@ def trace_events(
 ) -> None:
     """Print the events of one correlation id, each below the one that caused it."""
     from brain.errors import NotFound
-    from brain.kit.cli.story import print_steps
-    from brain.kit.story import find_story, step_row
+    from brain.kit.causal_timeline import find_causal_timeline, step_row
+    from brain.kit.cli.timeline import print_steps
     from brain.times import parse_time
 
     start = parse_time(since, time.time(), "--since") if since is not None else None
     with opened(stream) as backend:
-        story = find_story(backend, correlation_id, since=start)
-    if not story.steps:
+        timeline = find_causal_timeline(backend, correlation_id, since=start)
+    if not timeline.steps:
         raise NotFound(f"no event with the correlation id {correlation_id!r} is in the stream")
     if as_json:
-        print_json_array(map(step_row, story.steps))
+        print_json_array(map(step_row, timeline.steps))
     else:
-        print_steps(story.steps)
+        print_steps(timeline.steps)

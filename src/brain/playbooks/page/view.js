@@ -30,7 +30,7 @@ function runsPanel(api) {
     ["About", ({ subject }) => subject],
     ["State", (run) => stateOf(api, run)],
     ["Steps", ({ steps }) => steps.map(({ step, kind, state, detail }) => `${step}. ${kind}: ${state} ${detail}`).join(" · ")],
-    ["Story", ({ correlation_id: id }) => h("a", { href: api.href({ story: id }), "data-focus": "story" }, id)],
+    ["Correlation id", ({ correlation_id: id }) => h("a", { href: api.href({ timeline: id }), "data-focus": "timeline" }, id)],
     ["Started", ({ created_at: at }) => format.age(at)],
   ], "/api/playbooks/runs", "No playbook ran yet.", ({ id }) => id, { limit: MOST });
 }

@@ -102,7 +102,7 @@ function card(alert, deeds) {
     h("p", { class: "card-head" }, h("span", { class: "chip", "data-level": alert.severity }, alert.severity),
       h("span", { class: "chip", "data-level": firing ? "CRITICAL" : "GOOD" }, alert.state),
       mute ? h("span", { class: "chip", "data-level": "INFO" }, "muted") : null, h("span", { class: "card-age" }, age(alert.last_at))),
-    h("div", { class: "card-title" }, h("h3", {}, alert.name), h("a", { class: "story-link", href: router.href({ story: alert.correlation_id }), "data-focus": "story" }, "Timeline")),
+    h("div", { class: "card-title" }, h("h3", {}, alert.name), h("a", { class: "detail-link", href: router.href({ timeline: alert.correlation_id }), "data-focus": "timeline" }, "Timeline")),
     h("p", { class: "card-text" }, alert.summary),
     h("ul", { class: "facts" }, labels, h("li", {}, "first ", h("b", {}, fullTime(alert.first_at))), alert.count > 1 ? h("li", {}, "triggered ", h("b", {}, plural(alert.count, "time"))) : null),
     mute ? h("p", {}, mute) : null,

@@ -16,7 +16,7 @@ const PAGE = 50;
 const TYPING_MS = 500;
 const FIELDS = [
   ["pattern", "Types", "policy.*"], ["agent", "Agent", "agent-7"], ["threat", "Threat", "thr_…"],
-  ["correlation_id", "Story", "correlation id"], ["text", "Contains", "any text"], ["principal", "By", "ada"], ["since", "Since", "1h, 7d, 2026-01-31"],
+  ["correlation_id", "Correlation id", "request-42"], ["text", "Contains", "any text"], ["principal", "By", "ada"], ["since", "Since", "1h, 7d, 2026-01-31"],
 ];
 
 /** Shows the log's state and the entries that the address asks for. */

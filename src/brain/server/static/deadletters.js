@@ -116,7 +116,7 @@ function card(letter, dispose) {
     "li", { class: "card", "data-level": event ? priorityOf(event.type) : "CRITICAL" },
     h("p", { class: "card-head" }, h("b", {}, group), h("span", { class: "view-note" }, `at ${position}, ${plural(letter.attempts, "attempt")}`), h("span", { class: "card-age" }, age(letter.buried_at))),
     h("div", { class: "card-title" }, h("h3", {}, event ? event.type : "not an event"),
-      event ? h("a", { class: "story-link", href: router.href({ event: event.id }), "data-focus": "event" }, "Inspect") : null),
+      event ? h("a", { class: "detail-link", href: router.href({ event: event.id }), "data-focus": "event" }, "Inspect") : null),
     h("p", { class: "card-text" }, said.mark ? `${said.mark} · ${said.text}` : said.text),
     h("p", { class: "refusal" }, letter.error),
     letter.history.length ? h("details", {}, h("summary", { "data-focus": "attempts" }, "Attempts"),

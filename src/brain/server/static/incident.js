@@ -122,7 +122,7 @@ function title(incident) {
   return h("div", { class: "incident-head" },
     h("span", { class: "chip", "data-level": incident.severity }, incident.severity), stateChip(incident.state),
     h("h2", { id: "incident-title", tabindex: -1, "data-focus": "title" }, `#${incident.number} ${incident.title}`),
-    h("a", { href: router.href({ story: incident.correlation_id }), "data-focus": "story" }, "Timeline of its events"));
+    h("a", { href: router.href({ timeline: incident.correlation_id }), "data-focus": "timeline" }, "Timeline of its events"));
 }
 
 function factsOf(incident) {
@@ -140,7 +140,7 @@ function entryRow(entry) {
     h("time", { class: "event-time", title: fullTime(entry.at) }, clockTime(entry.at)), " ", h("span", { class: "chip", "data-level": "" }, entry.kind), " ",
     entry.text, entry.by ? h("span", { class: "view-note" }, ` by ${entry.by}`) : null,
     entry.count > 1 ? h("span", { class: "view-note" }, ` (${plural(entry.count, "time")})`) : null,
-    entry.event_id ? h("a", { class: "story-link", href: router.href({ event: entry.event_id }), "data-focus": "event" }, " Event") : null);
+    entry.event_id ? h("a", { class: "detail-link", href: router.href({ event: entry.event_id }), "data-focus": "event" }, " Event") : null);
 }
 
 function decisionRow(decision) {

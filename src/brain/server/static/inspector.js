@@ -1,4 +1,4 @@
-// The event inspector: one whole envelope, and the story it belongs to (all events of its correlation id) as a timeline.
+// The event inspector: one whole envelope, and all events of its correlation id as a timeline.
 
 import { Problem, get } from "./api.js";
 import { priorityOf, purposeOf } from "./catalogue.js";
@@ -7,17 +7,17 @@ import { age, duration, fullTime, plural } from "./format.js";
 import { jsonTree } from "./json.js";
 import { proofButton } from "./proof.js";
 import { router } from "./router.js";
-import { storyStep } from "./story.js";
+import { timelineStep } from "./timeline.js";
 
-const STORY = 500;
-const RENEW_MS = 500; // least time between two looks at a story that goes on
+const MOST_EVENTS = 500;
+const RENEW_MS = 500; // least time between two looks at a timeline that goes on
 const WIDE = matchMedia("(min-width: 1180px)");
 
 /** The inspector as a dialog beside the view, or over it on a small screen; `update(parameters)` follows the address. */
 export function createInspector(live, recent) {
   const title = h("h2", { id: "inspector-title", tabindex: -1 });
   const body = h("div", { class: "inspector-body" });
-  const close = () => router.change({ event: null, story: null });
+  const close = () => router.change({ event: null, timeline: null });
   const element = h(
     "dialog", { id: "inspector", class: "inspector", "aria-labelledby": "inspector-title" },
     h("div", { class: "panel-head" }, title, h("button", { class: "button small", onclick: close }, "Close")), body,
@@ -28,9 +28,9 @@ export function createInspector(live, recent) {
   let renew = null; // shows the open timeline again, when there is one
   let renewing;
 
-  // A story that goes on while it is looked at grows.
+  // A timeline that goes on while it is looked at grows.
   live.addEventListener("batch", ({ detail }) => {
-    if (renew === null || !detail.events.some(({ event }) => event.meta.correlation_id === renew.story)) return;
+    if (renew === null || !detail.events.some(({ event }) => event.meta.correlation_id === renew.correlationId)) return;
     clearTimeout(renewing);
     renewing = setTimeout(() => renew?.tell(), RENEW_MS);
   });
@@ -47,8 +47,8 @@ export function createInspector(live, recent) {
     title.focus();
   }
 
-  async function update({ event: id, story }) {
-    const wanted = id || story ? `${id ?? ""} ${story ?? ""}` : "";
+  async function update({ event: id, timeline: correlationId }) {
+    const wanted = id || correlationId ? `${id ?? ""} ${correlationId ?? ""}` : "";
     if (wanted === shown) return;
     shown = wanted;
     controller.abort();
@@ -66,11 +66,11 @@ export function createInspector(live, recent) {
     try {
       const event = id ? (recent.find(id) ?? (await get(`/api/events/${encodeURIComponent(id)}`, {}, signal)).event) : null;
       if (signal.aborted) return;
-      const timeline = h("section", { class: "story" });
+      const timeline = h("section", { class: "event-timeline" });
       body.replaceChildren(...(event ? envelope(event) : []), timeline);
       body.scrollTop = 0;
       title.textContent = event ? event.type : "Timeline";
-      await follow(timeline, event?.meta.correlation_id ?? story ?? null, id, signal);
+      await follow(timeline, event?.meta.correlation_id ?? correlationId ?? null, id, signal);
     } catch (error) {
       if (error.name === "AbortError") return;
       if (!(error instanceof Problem)) throw error;
@@ -85,26 +85,26 @@ export function createInspector(live, recent) {
     opener = null;
   }
 
-  async function follow(place, story, id, signal) {
-    const summary = h("p", { class: "view-note" }, "Looking for its story…");
+  async function follow(place, correlationId, id, signal) {
+    const summary = h("p", { class: "view-note" }, "Looking for the events of its correlation id…");
     const list = h("ol", { class: "timeline" });
     place.append(h("h3", {}, "Timeline"), summary, list);
-    if (story === null) return summary.replaceChildren("This event has no correlation id, so it belongs to no story.");
+    if (correlationId === null) return summary.replaceChildren("This event has no correlation id, so it has no timeline.");
     const tell = async () => {
-      const page = await get("/api/events", { correlation_id: story, limit: STORY, newest_first: false }, signal);
+      const page = await get("/api/events", { correlation_id: correlationId, limit: MOST_EVENTS, newest_first: false }, signal);
       const events = page.events.map((stored) => stored.event);
       const first = events[0]?.timestamp;
       const span = events[events.length - 1]?.timestamp - first;
       summary.replaceChildren(...(events.length
-        ? [`${plural(events.length, "event")}${page.next ? " so far" : ""} in ${duration(span)} · `, h("code", {}, story)]
-        : ["No event of this story is in the stream."]));
-      syncList(list, events, (event) => event.id, (event) => storyStep(event, first, { id }));
+        ? [`${plural(events.length, "event")}${page.next ? " so far" : ""} in ${duration(span)} · `, h("code", {}, correlationId)]
+        : ["No event of this correlation id is in the stream."]));
+      syncList(list, events, (event) => event.id, (event) => timelineStep(event, first, { id }));
     };
     await tell();
-    renew = { story, tell: () => tell().catch(quiet) };
+    renew = { correlationId, tell: () => tell().catch(quiet) };
   }
 
-  /** What could not be brought up to date is tried again with the next event of the story. */
+  /** What could not be brought up to date is tried again with the next event of the timeline. */
   function quiet(error) {
     if (error.name !== "AbortError" && !(error instanceof Problem)) throw error;
   }

@@ -52,7 +52,7 @@ const context = {
   worst: new Source("/api/threats/worst", SHORT_LIST),
   stats: new Source("/api/threats/stats"),
   threat: new Source("/api/threats"),
-  story: new Source("/api/threats"),
+  timeline: new Source("/api/threats"),
   rules: new Source("/api/policy/rules"),
   groups: new Source("/api/groups"),
   letters: new Source("/api/dead-letters"),
@@ -87,7 +87,7 @@ function show({ detail: { view: name, parameters } }) {
     if (here) {
       link.setAttribute("aria-current", "page");
       link.scrollIntoView({ block: "nearest", inline: "center" }); // on a narrow screen the views are one long line
-      link.href = router.href({ event: null, story: null }, chosen); // coming back finds the filters as they were
+      link.href = router.href({ event: null, timeline: null }, chosen); // coming back finds the filters as they were
     } else link.removeAttribute("aria-current");
   }
   showTitle();

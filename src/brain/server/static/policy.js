@@ -91,7 +91,7 @@ function ruleRow(rule, flip) {
     h("div", { class: "rule-main" },
       h("p", { class: "card-head" }, h("span", { class: "chip", "data-level": rule.effect }, rule.effect), h("b", {}, rule.name),
         h("span", { class: "card-age" }, `priority ${rule.priority}`),
-        measure ? null : h("a", { class: "story-link", href: router.href({ try: rule.id }), "data-focus": "try", "aria-label": `Try a change of ${rule.name}` }, "Try a change")),
+        measure ? null : h("a", { class: "detail-link", href: router.href({ try: rule.id }), "data-focus": "try", "aria-label": `Try a change of ${rule.name}` }, "Try a change")),
       conditionList(rule.conditions),
       h("p", { class: "card-text" }, h("code", {}, rule.id), ...notes(rule))),
   );

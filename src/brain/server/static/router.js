@@ -35,7 +35,8 @@ class Router extends EventTarget {
   #parse() {
     const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?", 2);
     this.view = path || "overview";
-    this.parameters = Object.fromEntries(new URLSearchParams(query));
+    const { story, ...parameters } = Object.fromEntries(new URLSearchParams(query));
+    this.parameters = story ? { timeline: story, ...parameters } : parameters; // pages and tickets of before have links with `story`
   }
 
   #read() {

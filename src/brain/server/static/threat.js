@@ -1,4 +1,4 @@
-// One threat: whose it is, what was written about it, and the whole story around it, from the decisions to the release.
+// One threat: whose it is, what was written about it, and the timeline of all around it, from the decisions to the release.
 
 import { send } from "./api.js";
 import { announce } from "./announce.js";
@@ -7,7 +7,7 @@ import { clockTime, count, duration, fullTime } from "./format.js";
 import { createRefusal } from "./refusal.js";
 import { router } from "./router.js";
 import { staleNotice } from "./stale.js";
-import { storyStep } from "./story.js";
+import { timelineStep } from "./timeline.js";
 
 /** What each move is called on its button. */
 export const VERBS = {
@@ -20,7 +20,7 @@ export const VERBS = {
 };
 
 /** The threat of the address; `update(id)` shows it, or nothing without an id. `changed` is called after what is done here. */
-export function createThreat(source, story, live, changed) {
+export function createThreat(source, timeline, live, changed) {
   const stale = staleNotice();
   const refusal = createRefusal();
   const head = h("header", { class: "panel-head" });
@@ -29,7 +29,7 @@ export function createThreat(source, story, live, changed) {
   const reason = h("input", { id: "threat-reason", maxlength: 1000, placeholder: "why, for the record" });
   const assignee = h("input", { id: "threat-assignee", maxlength: 200, autocomplete: "off" });
   const comment = h("textarea", { id: "threat-comment", rows: 2, required: true, maxlength: 2000 });
-  const lists = { story: h("ol", { class: "timeline" }), comments: h("ol", { class: "entries" }), moves: h("ol", { class: "entries" }) };
+  const lists = { timeline: h("ol", { class: "timeline" }), comments: h("ol", { class: "entries" }), moves: h("ol", { class: "entries" }) };
   const numbers = {};
   const section = (name, title) => {
     numbers[name] = h("span", { class: "number" });
@@ -53,7 +53,7 @@ export function createThreat(source, story, live, changed) {
       await act(event.currentTarget, "comments", () => ({ text }), "The comment is added.");
       if (refusal.element.hidden) comment.value = "";
     } }, h("label", { for: "threat-comment" }, "Comment"), comment, h("button", { class: "button small" }, "Add comment")));
-  const inside = h("div", { class: "incident-parts" }, section("story", "What happened"),
+  const inside = h("div", { class: "incident-parts" }, section("timeline", "What happened"),
     h("div", { class: "side" }, section("comments", "Comments"), section("moves", "Moves")));
   const body = [facts, acts, inside]; // shown once the answer about this address is here
   const element = h(
@@ -91,11 +91,11 @@ export function createThreat(source, story, live, changed) {
     opened = threat.id;
   }
 
-  function showStory(found) {
+  function showTimeline(found) {
     if (!found || found.correlation_id !== source.value?.correlation_id) return;
     const first = found.steps.reduce((least, { timestamp }) => Math.min(least, timestamp), Infinity);
-    keepFocus(element, () => fill("story", found.steps, ({ event }) => event.id, ({ event, depth }) => storyStep(event, first, { depth })));
-    if (!found.whole) numbers.story.textContent += " of a longer story: the middle is left out";
+    keepFocus(element, () => fill("timeline", found.steps, ({ event }) => event.id, ({ event, depth }) => timelineStep(event, first, { depth })));
+    if (!found.whole) numbers.timeline.textContent += " of a longer timeline: the middle is left out";
   }
 
   /** Nothing of any threat, and no forms, under this heading. */
@@ -107,9 +107,9 @@ export function createThreat(source, story, live, changed) {
     refusal.clear();
   }
 
-  /** A story that goes on while it is looked at grows. */
+  /** A timeline that goes on while it is looked at grows. */
   function follow({ detail }) {
-    if (detail.events.some(({ event }) => event.meta.correlation_id === source.value?.correlation_id)) story.hint();
+    if (detail.events.some(({ event }) => event.meta.correlation_id === source.value?.correlation_id)) timeline.hint();
   }
 
   let stops = [];
@@ -126,11 +126,11 @@ export function createThreat(source, story, live, changed) {
       if (!id) return stop();
       const path = `/api/threats/${encodeURIComponent(id)}`;
       source.change({}, path);
-      story.change({}, `${path}/story`);
+      timeline.change({}, `${path}/timeline`);
       if (source.value?.id !== id) blank("Threat");
       if (stops.length) return;
       live.addEventListener("batch", follow);
-      stops = [source.watch((threat, problem) => (show(threat, problem), showStory(story.value))), story.watch(showStory)];
+      stops = [source.watch((threat, problem) => (show(threat, problem), showTimeline(timeline.value))), timeline.watch(showTimeline)];
     },
     remove: stop,
   };

@@ -62,7 +62,7 @@ export function createOpenThreats(source, stats) {
 }
 
 /** The view `#/threats`: the board, or the threat `id=`. */
-export function mountThreats(root, { live, threats: source, closed: closedSource, older, stats, threat: one, story }) {
+export function mountThreats(root, { live, threats: source, closed: closedSource, older, stats, threat: one, timeline }) {
   const closed = h("input", { type: "checkbox", onchange: () => router.change({ closed: closed.checked ? "1" : null, before: null }, { replace: true }) });
   const search = h("input", { type: "search", placeholder: "address, agent, type…", oninput: () => router.change({ q: search.value }, { replace: true }) });
   const summary = h("p", { class: "view-note" });
@@ -74,7 +74,7 @@ export function mountThreats(root, { live, threats: source, closed: closedSource
   const board = h("div", { class: "board" }, columns.map(({ element }) => element));
   const pages = createPages("threats", MOST);
   const none = h("p", { class: "empty" });
-  const detail = createThreat(one, story, live, refresh);
+  const detail = createThreat(one, timeline, live, refresh);
   root.append(
     h("div", { class: "view-head" }, h("h1", { tabindex: -1 }, "Threats"), summary, form),
     stale.element, board, none, pages.element, detail.element,
@@ -178,7 +178,7 @@ function card(threat, refresh) {
     h("p", { class: "card-head" }, h("span", { class: "chip", "data-level": threat.severity }, threat.severity),
       h("span", { class: "card-status" }, threat.status), h("span", { class: "card-age" }, age(threat.last_seen))),
     h("div", { class: "card-title" }, h("h3", {}, h("a", { href: `#/threats?id=${encodeURIComponent(threat.id)}`, "data-focus": "open" }, breakable(threat.type), " ", h("span", { class: "from" }, threat.source))),
-      h("a", { class: "story-link", href: router.href({ story: threat.correlation_id }), "data-focus": "story" }, "Timeline")),
+      h("a", { class: "detail-link", href: router.href({ timeline: threat.correlation_id }), "data-focus": "timeline" }, "Timeline")),
     threat.description ? h("p", { class: "card-text" }, threat.description) : null,
     evidence.length || noted.length ? h("ul", { class: "facts" }, evidence, noted) : null,
     moves.length === 0 ? null : h("div", { class: "moves", role: "group", "aria-label": `Move threat ${threat.source}` }, moves),

@@ -14,11 +14,11 @@ from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_jso
 from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
-    from brain.kit.story import Story
+    from brain.kit.causal_timeline import CausalTimeline
     from brain.threats import Threat, ThreatService, ThreatStats
 
-STORY = 1000
-"""Events of a story that are shown at most; `brain events trace` shows all."""
+MOST_EVENTS = 1000
+"""Events of a timeline that are shown at most; `brain events trace` shows all."""
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The threat's id, thr_...")]
 ByOption = Annotated[str | None, typer.Option(help="The person who does it, for the record.")]
 
@@ -52,8 +52,8 @@ def list_threats(
 @app.command()
 def show(id: IdArgument, stream: StreamOption = None, as_json: JsonOption = False) -> None:
     """Print one threat with its comments, and all that happened around it: decisions, measures, incidents."""
+    from brain.kit.causal_timeline import find_causal_timeline, step_row
     from brain.kit.cli.backend import opened
-    from brain.kit.story import find_story, step_row
 
     async def fetch() -> Threat:
         async with _service(stream, publish=False) as service:
@@ -61,12 +61,14 @@ def show(id: IdArgument, stream: StreamOption = None, as_json: JsonOption = Fals
 
     threat = run(fetch())
     with opened(stream) as backend:
-        story = find_story(backend, threat.correlation_id, most=STORY, evidence=threat.evidence_events)
+        timeline = find_causal_timeline(
+            backend, threat.correlation_id, most=MOST_EVENTS, evidence=threat.evidence_events
+        )
     if as_json:
-        print_json({**threat.document(), "story": [*map(step_row, story.steps)]})
+        print_json({**threat.document(), "timeline": [*map(step_row, timeline.steps)]})
     else:
         _print_threat(threat)
-        _print_story(story)
+        _print_timeline(timeline)
 
 
 @app.command()
@@ -169,12 +171,13 @@ def _print_noted(threat: Threat, as_json: bool, done: str) -> None:
         print_text(printable(f"{threat.id}: {done}"))
 
 
-def _print_story(story: Story) -> None:
-    from brain.kit.cli.story import print_steps
+def _print_timeline(timeline: CausalTimeline) -> None:
+    from brain.kit.cli.timeline import print_steps
 
-    left_out = "" if story.whole else f"; the middle is left out, {len(story.steps)} events of both ends are shown"
-    print_text(f"  story: {len(story.steps)} events{left_out}" if story.steps else "  story: no event is in the stream")
-    print_steps(story.steps, "    ")
+    count = len(timeline.steps)
+    left_out = "" if timeline.whole else f"; the middle is left out, {count} events of both ends are shown"
+    print_text(f"  timeline: {count} events{left_out}" if count else "  timeline: no event is in the stream")
+    print_steps(timeline.steps, "    ")
 
 
 def _print_list(threats: list[Threat]) -> None:
@@ -194,7 +197,7 @@ def _print_list(threats: list[Threat]) -> None:
 
 def _print_threat(threat: Threat) -> None:
     from brain.kit.cli.text import printable
-    from brain.threats.models import EVIDENCE_EVENTS  # the story shows these
+    from brain.threats.models import EVIDENCE_EVENTS  # the timeline shows these
 
     lines = [
         ("type", threat.type),

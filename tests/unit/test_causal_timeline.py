@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from brain import Event
-from brain.kit.story import Story, find_story, step_row
+from brain.kit.causal_timeline import CausalTimeline, find_causal_timeline, step_row
 from brain.stream.backends import Backend, open_backend
 
 STORY = "story-1"
@@ -25,7 +25,7 @@ def stored(*events: Event) -> Backend:
     return backend
 
 
-def shown(story: Story) -> list[tuple[str, int]]:
+def shown(story: CausalTimeline) -> list[tuple[str, int]]:
     return [(step.event.type, step.depth) for step in story.steps]
 
 
@@ -36,7 +36,7 @@ def test_a_story_has_its_causes_and_the_evidence_of_other_stories() -> None:
     noise = event("policy.action_denied", "another")
     backend = stored(*denied, found, noise, event("incident.opened"), contained)
     named = [denied[0].id, denied[1].id, "evt_policy_1_000000000000", "no id"]
-    story = find_story(backend, STORY, evidence=named)
+    story = find_causal_timeline(backend, STORY, evidence=named)
     assert story.whole
     assert shown(story) == [
         ("policy.action_denied", 0),
@@ -52,7 +52,7 @@ def test_a_story_has_its_causes_and_the_evidence_of_other_stories() -> None:
 def test_of_a_long_story_the_middle_is_left_out() -> None:
     events = [event(f"test.number_{number}") for number in range(10)]
     backend = stored(*events)
-    assert [one.event for one in find_story(backend, STORY, most=10).steps] == events
-    story = find_story(backend, STORY, most=4)
+    assert [one.event for one in find_causal_timeline(backend, STORY, most=10).steps] == events
+    story = find_causal_timeline(backend, STORY, most=4)
     assert not story.whole
     assert [one.event for one in story.steps] == [*events[:2], *events[8:]]

@@ -1,4 +1,4 @@
-"""The steps of a story on a terminal: when, what with the branch that leads to it, whose, and what it says."""
+"""The steps of a timeline on a terminal: when, what with the branch that leads to it, whose, and what it says."""
 
 from __future__ import annotations
 

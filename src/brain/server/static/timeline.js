@@ -1,4 +1,4 @@
-// A story as a list: each event a line with the seconds since the first one, linked to its envelope.
+// A timeline as a list: each event a line with the seconds since the first one, linked to its envelope.
 
 import { priorityOf } from "./catalogue.js";
 import { describe } from "./describe.js";
@@ -8,8 +8,8 @@ import { router } from "./router.js";
 
 const DEEPEST = 4; // further causes are not drawn further to the right
 
-/** The `li` of one event; `id` is that of the event which is looked at, `depth` how many events of the story led to it. */
-export function storyStep(event, first, { id = null, depth = 0 } = {}) {
+/** The `li` of one event; `id` is that of the event which is looked at, `depth` how many events of the timeline led to it. */
+export function timelineStep(event, first, { id = null, depth = 0 } = {}) {
   const said = describe(event);
   return h("li", { "data-level": priorityOf(event.type), "data-depth": Math.min(depth, DEEPEST) || null }, h(
     "a", { href: router.href({ event: event.id }), "aria-current": event.id === id ? "true" : null, "data-focus": "event" },

@@ -1,6 +1,6 @@
-"""The story of a correlation id: what all plug-ins said under it, each event below the one that caused it.
+"""The timeline of a correlation id: what all plug-ins said under it, each event below the one that caused it.
 
-`brain events trace`, `brain threats show` and GET /api/threats/{threat_id}/story are made from this.
+`brain events trace`, `brain threats show` and GET /api/threats/{threat_id}/timeline are made from this.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from brain.stream.backends import Backend, position_key
 from brain.stream.query import EventQuery, Stored, Stretch, find_event, read
 from brain.stream.timeline import CausalStep, as_tree, find_timeline
 
-__all__ = ["Story", "find_story", "step_row"]
+__all__ = ["CausalTimeline", "find_causal_timeline", "step_row"]
 
 SEARCHED = 100_000
-"""How many events one look at a long story goes through from each of its ends."""
+"""How many events one look at a long timeline goes through from each of its ends."""
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
-    """The events of a story as steps. `whole` is false when those in the middle of a long one are left out."""
+class CausalTimeline:
+    """The events of a timeline as steps. `whole` is false when those in the middle of a long one are left out."""
 
     steps: list[CausalStep]
     whole: bool = True
 
 
-def find_story(
+def find_causal_timeline(
     backend: Backend,
     correlation_id: str,
     *,
     since: float | None = None,
     most: int | None = None,
     evidence: Iterable[str] = (),
-) -> Story:
+) -> CausalTimeline:
     """The events with this correlation id, and those whose ids are `evidence`. Blocks. Raises Unavailable.
 
     Of more than `most` events the first and the last half are given. `since` is in Unix seconds.
@@ -45,7 +45,7 @@ def find_story(
         found, whole = _ends(backend, EventQuery(correlation_id=correlation_id, since=since), most)
     found |= {one.position: one for id in evidence if (one := find_event(backend, id)) is not None}
     in_order = sorted(found.values(), key=lambda one: position_key(one.position))
-    return Story(as_tree(in_order), whole)
+    return CausalTimeline(as_tree(in_order), whole)
 
 
 def _ends(backend: Backend, query: EventQuery, most: int) -> tuple[dict[str, Stored], bool]:
