@@ -122,14 +122,17 @@ def _alerts(folder: Path, rows: int) -> Calls:
 
 
 def _alert_row(number: int) -> dict[str, Any]:
+    """One in a thousand fires: of those, half are threats, half health alerts, which inhibit the threats."""
     fires, at = number % 1000 == 0, START + number // 10
+    health = number // 1000 % 2 == 1
+    labels = {"kind": "health" if health else "threat", "status": "OPEN", "agent": f"agent-{number // 1000 % 50}"}
     return {
         "id": f"alr_{number:016x}",
         "key": f"key {number}",
         "current": 1,
         "name": "a",
-        "severity": "HIGH",
-        "labels": '{"agent": "a"}',
+        "severity": "CRITICAL" if health else "HIGH",
+        "labels": json.dumps(labels),
         "summary": "something happened there",
         "event": "evt_test_1_1",
         "correlation_id": f"c{number}",

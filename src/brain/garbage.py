@@ -1,11 +1,12 @@
-"""Python's garbage collector while many objects are made at once, none of which is garbage: paused, or seldom run."""
+"""Garbage and freed memory: the collector while many objects are made at once, and what the C library's malloc keeps."""
 
 from __future__ import annotations
 
 import atexit
 import gc
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from brain.locks import InterruptibleLock
@@ -16,6 +17,9 @@ _SELDOM = 200_000
 _SERVING = 10_000
 """The same while serving: a batch of events is more than 700 objects, and no garbage while it is worked on."""
 _USUAL = gc.get_threshold()
+_MMAP_THRESHOLD, _TRIM_THRESHOLD, _ARENA_MAX = -3, -1, -8  # their names in malloc.h begin with M_
+_KEPT = {_MMAP_THRESHOLD: 256 * 1024, _TRIM_THRESHOLD: 1024 * 1024, _ARENA_MAX: 2}
+"""Bytes from which on a block is the system's own, freed bytes kept at the end of an arena, and arenas."""
 
 _changing = InterruptibleLock()
 _pauses = 0
@@ -33,16 +37,36 @@ def collect_while_serving() -> None:
     gc.set_threshold(_SERVING, *_USUAL[1:])
 
 
+def bound_kept_memory() -> None:
+    """For a command that runs on, before it starts a thread: bound what malloc keeps of what was freed.
+
+    glibc has an arena for each of up to eight threads a core; and each time a block that it took straight from the
+    system is freed, it takes blocks as large as that from the arenas from then on, where small ones that stay keep what
+    is freed beside them. https://man7.org/linux/man-pages/man3/mallopt.3.html; elsewhere, and where the environment
+    says how malloc is to work, nothing is done.
+    """
+    if not any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
+        mallopt = _of_malloc("mallopt")
+        for parameter, value in _KEPT.items() if mallopt is not None else ():
+            mallopt(parameter, value)
+
+
 def return_memory() -> None:
     """Give the system back what much work has freed: glibc keeps it, scattered over the arenas of its threads.
 
     https://man7.org/linux/man-pages/man3/malloc_trim.3.html; elsewhere nothing is done.
     """
-    import ctypes  # here, since short commands need it for nothing else
-
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
+    trim = _of_malloc("malloc_trim")
     if trim is not None:
         trim(0)
+
+
+def _of_malloc(name: str) -> Callable[..., int] | None:
+    """The function of glibc; None on another system, or with another C library."""
+    import ctypes  # here, since short commands need it for nothing else
+
+    found: Callable[..., int] | None = getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
+    return found
 
 
 @contextmanager

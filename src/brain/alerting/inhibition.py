@@ -6,11 +6,13 @@ Source: https://prometheus.io/docs/alerting/latest/configuration/#inhibition-rel
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from brain.alerting.matchers import Matcher, all_match
-from brain.alerting.models import Alert
+
+Labels = Mapping[str, str]
+"""What matchers see of an alert: its `all_labels`."""
 
 
 @dataclass(frozen=True)
@@ -25,26 +27,37 @@ class Inhibition:
     target: tuple[Matcher, ...]
     equal: tuple[str, ...]
 
+    def asked_for(self, firing: Iterable[Labels]) -> set[tuple[str, ...]]:
+        """The values of `equal` with which a source would inhibit one of these alerts, by their labels."""
+        shared = {_shared(self.equal, labels) for labels in firing if all_match(self.target, labels)}
+        return {values for values in shared if values is not None}
 
-def inhibited(firing: Sequence[Alert], inhibitions: Sequence[Inhibition]) -> dict[str, str]:
-    """The ids of the inhibited alerts, each with the id of the alert that inhibits it.
+    def is_source(self, labels: Labels, asked_for: set[tuple[str, ...]]) -> bool:
+        """Whether the alert with these labels inhibits those with one of these values of `equal`."""
+        return _shared(self.equal, labels) in asked_for and all_match(self.source, labels)
+
+
+def inhibited(firing: Mapping[str, Labels], inhibitions: Sequence[Inhibition]) -> dict[str, str]:
+    """The ids of the inhibited alerts, each with the id of the alert that inhibits it: the first by id, of several.
+
+    `firing` has the labels of the alerts that fire, by id.
 
     The inhibitions apply in order. An alert that one of them inhibits is no source for those after it; an alert that is
     source and target of the same inhibition is not inhibited by another such alert. So of any number of alerts that
     would inhibit each other, one is always left to be paged.
     """
-    labels = {alert.id: alert.all_labels for alert in firing}
+    ids = sorted(firing)
     found: dict[str, str] = {}
     for inhibition in inhibitions:
-        targets = [alert.id for alert in firing if all_match(inhibition.target, labels[alert.id])]
+        targets = [id for id in ids if all_match(inhibition.target, firing[id])]
         if targets:
-            candidates = [alert.id for alert in firing if alert.id not in found]
-            found |= _inhibited_by(inhibition, candidates, targets, labels)
+            candidates = [id for id in ids if id not in found]
+            found |= _inhibited_by(inhibition, candidates, targets, firing)
     return found
 
 
 def _inhibited_by(
-    inhibition: Inhibition, candidates: Sequence[str], targets: Sequence[str], labels: Mapping[str, Mapping[str, str]]
+    inhibition: Inhibition, candidates: Sequence[str], targets: Sequence[str], labels: Mapping[str, Labels]
 ) -> dict[str, str]:
     """What one inhibition inhibits among the `targets`; sources and targets are `candidates` only."""
     sources: dict[tuple[str, ...], list[str]] = defaultdict(list)
@@ -66,6 +79,6 @@ def _inhibited_by(
     return found
 
 
-def _shared(equal: Sequence[str], labels: Mapping[str, str]) -> tuple[str, ...] | None:
+def _shared(equal: Sequence[str], labels: Labels) -> tuple[str, ...] | None:
     values = tuple(labels.get(name, "") for name in equal)
     return values if all(values) else None

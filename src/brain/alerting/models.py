@@ -16,6 +16,9 @@ from pydantic import Field
 
 from brain.charter import Severity
 
+OWN_LABELS = ("name", "severity", "event", "key", "correlation_id")
+"""Properties of an alert that matchers see beside its labels."""
+
 
 class AlertState(StrEnum):
     """Whether the trouble is there now."""
@@ -84,15 +87,8 @@ class Alert(AlertFields):
 
     @property
     def all_labels(self) -> dict[str, str]:
-        """What matchers see: the labels, and the alert's own properties."""
-        own = {
-            "name": self.name,
-            "severity": self.severity.value,
-            "event": self.event,
-            "key": self.key,
-            "correlation_id": self.correlation_id,
-        }
-        return {**self.labels, **own}
+        """What matchers see: the labels, and the alert's own properties, which are those in `OWN_LABELS`."""
+        return {**self.labels, **{name: str(getattr(self, name)) for name in OWN_LABELS}}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,13 +6,13 @@ stored can be out of date.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field
 
-from brain.alerting.inhibition import Inhibition, inhibited
+from brain.alerting.inhibition import Inhibition, Labels, inhibited
 from brain.alerting.models import Alert
 from brain.alerting.silences import Silence
 
@@ -32,13 +32,20 @@ NOT_MUTED = MutedBy()
 
 
 def muted(
-    firing: Sequence[Alert], silences: Sequence[Silence], inhibitions: Sequence[Inhibition], now: float
+    alerts: Sequence[Alert],
+    silences: Sequence[Silence],
+    inhibitions: Sequence[Inhibition],
+    now: float,
+    inhibitors: Mapping[str, Labels] | None = None,
 ) -> dict[str, MutedBy]:
-    """What mutes each of the alerts that fire, by the alert's id. Alerts that are not muted are left out."""
+    """What mutes each of these alerts, which fire, by the alert's id. Alerts that are not muted are left out.
+
+    `inhibitors` are the labels of other firing alerts that inhibit these, or those that do; None: there are no others.
+    """
     active = [silence for silence in silences if silence.in_force(now)]
-    by_alert = inhibited(firing, inhibitions)
+    by_alert = inhibited({**(inhibitors or {}), **{alert.id: alert.all_labels for alert in alerts}}, inhibitions)
     found: dict[str, MutedBy] = {}
-    for alert in firing:
+    for alert in alerts:
         silence = next((silence.id for silence in active if silence.covers(alert)), None)
         held = alert.held_until if alert.held_until is not None and alert.held_until > now else None
         why = MutedBy(silenced_by=silence, inhibited_by=by_alert.get(alert.id), held_until=held)

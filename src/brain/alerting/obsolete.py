@@ -6,7 +6,6 @@ import sqlalchemy as sa
 
 from brain.alerting import repository
 from brain.alerting.configuration import AlertingConfiguration
-from brain.alerting.muting import muted
 from brain.alerting.rate_limits import SUMMARY
 from brain.alerting.tables import ALERTS, CONSUMER, SUMMARIES
 from brain.connectors.pages import PAGING, PageAction
@@ -69,6 +68,5 @@ def is_wanted(db: sa.Connection, row: OutboxRow, configuration: AlertingConfigur
     asking = [alert for alert in found if alert.firing and alert.acknowledged_by is None]
     if not asking:
         return False
-    silences = repository.silences(db, ending_after=now)
-    mutes = muted(repository.firing(db), silences, configuration.inhibitions, now)
+    mutes = repository.muted_now(db, asking, configuration.inhibitions, now)
     return any(alert.id not in mutes for alert in asking)

@@ -8,8 +8,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from brain.alerting.inhibition import Inhibition, Labels
 from brain.alerting.matchers import parse_matchers
-from brain.alerting.models import Alert, AlertState
+from brain.alerting.models import OWN_LABELS, Alert, AlertState
+from brain.alerting.muting import MutedBy, muted
 from brain.alerting.notification_log import AlertFingerprint, NotificationLogEntry, NotificationState, Refusal
 from brain.alerting.recipients import refused_addresses
 from brain.alerting.routing import Route, group_id, routes_of
@@ -22,6 +24,8 @@ from brain.kit.sql import chunks, upsert
 from brain.text import clip_text
 
 _AT_ONCE = 0.0  # a due time that is always past
+_LISTED = 500
+"""Values of a label that a query lists at most; of more, all rows are read."""
 
 _FIELDS = tuple(field.name for field in fields(Alert))
 _ALERT_COLUMNS = [ALERTS.c[name] for name in _FIELDS]
@@ -62,6 +66,39 @@ def find_newest(db: sa.Connection, state: str | None, limit: int, before: str | 
 def firing(db: sa.Connection) -> list[Alert]:
     """All alerts that fire."""
     return find_alerts(db, ALERTS.c.state == AlertState.FIRING.value)
+
+
+def muted_now(
+    db: sa.Connection, alerts: Sequence[Alert], inhibitions: Sequence[Inhibition], now: float
+) -> dict[str, MutedBy]:
+    """What mutes each of these alerts, which fire, by the alert's id; of the others only those that matter are read."""
+    return muted(alerts, silences(db, ending_after=now), inhibitions, now, _inhibitors(db, alerts, inhibitions))
+
+
+def _inhibitors(db: sa.Connection, alerts: Sequence[Alert], inhibitions: Sequence[Inhibition]) -> dict[str, Labels]:
+    """The labels of all firing alerts that may inhibit one of these, or one that may, by id; with these.
+
+    From the last inhibition to the first: whether a source counts depends on those before its own.
+    """
+    found: dict[str, Labels] = {alert.id: alert.all_labels for alert in alerts}
+    for inhibition in reversed(inhibitions):
+        if asked_for := inhibition.asked_for(found.values()):
+            found |= _sources(db, inhibition, asked_for)
+    return found
+
+
+def _sources(db: sa.Connection, inhibition: Inhibition, asked_for: set[tuple[str, ...]]) -> dict[str, Labels]:
+    """The labels of the firing alerts that inhibit those with these values of `equal`, by id."""
+    where = [ALERTS.c.state == AlertState.FIRING.value]
+    for matcher in inhibition.source:
+        if matcher.operator == "=" and matcher.label in OWN_LABELS:
+            where.append(ALERTS.c[matcher.label] == matcher.value)
+    for place, label in enumerate(inhibition.equal):
+        if label in OWN_LABELS and len(asked_for) <= _LISTED:
+            where.append(ALERTS.c[label].in_({values[place] for values in asked_for}))
+    query = sa.select(ALERTS.c.id, ALERTS.c.labels, *(ALERTS.c[name] for name in OWN_LABELS)).where(*where)
+    found = readable_rows(db, query, ALERTS.c.id, _labels)
+    return {id: labels for id, labels in found if inhibition.is_source(labels, asked_for)}
 
 
 def current(db: sa.Connection, keys: Collection[str], correlation_ids: Collection[str]) -> list[Alert]:
@@ -254,6 +291,12 @@ def _alert(row: sa.Row[Any]) -> Alert:
             "resolved_by": values["resolved_by"] or None,
         }
     )
+
+
+def _labels(row: sa.Row[Any]) -> tuple[str, Labels]:
+    """The id of an alert, and its `all_labels`."""
+    id, labels, *own = row
+    return id, {**labels, **dict(zip(OWN_LABELS, own, strict=True))}
 
 
 def _row(alert: Alert) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from brain.alerting.configuration import AlertingConfiguration
 from brain.alerting.events import SILENCE_ADDED, SILENCE_REMOVED
 from brain.alerting.matchers import parse_matchers
 from brain.alerting.models import Alert, Notification, acknowledge, resolve
-from brain.alerting.muting import NOT_MUTED, MutedBy, muted
+from brain.alerting.muting import NOT_MUTED, MutedBy
 from brain.alerting.silences import Silence
 from brain.alerting.tables import ALERTS, CONSUMER, MEMBERS, NOTIFICATIONS, lock_tables, make_tables
 from brain.alerting.views import AlertView, NotifierView, alert_view
@@ -182,8 +182,7 @@ class AlertService:
         now = self._clock()
         mutes: dict[str, MutedBy] = {}
         if here := [alert for alert in alerts if alert.firing]:
-            silences, inhibitions = repository.silences(db, ending_after=now), self._configuration.inhibitions
-            mutes = muted(repository.firing(db) if inhibitions else here, silences, inhibitions, now)
+            mutes = repository.muted_now(db, here, self._configuration.inhibitions, now)
         sent, refusing = _notifications(db, [alert.id for alert in alerts]), repository.refused_by(db)
         return [
             alert_view(

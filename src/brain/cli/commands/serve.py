@@ -20,8 +20,9 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
 ) -> None:
     """Serve the HTTP API, the page and the consumers until SIGINT or SIGTERM."""
-    from brain.garbage import gc_paused
+    from brain.garbage import bound_kept_memory, gc_paused
 
+    bound_kept_memory()
     with ExitStack() as starting:
         starting.enter_context(gc_paused())  # what a start makes stays: to look for garbage in it costs a fifth of it
         from brain.logs import configure_logs

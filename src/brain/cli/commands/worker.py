@@ -20,11 +20,12 @@ def worker(
     database: Annotated[str | None, typer.Option(metavar="URL", help="Where it keeps its tables.")] = None,
 ) -> None:
     """Run the tasks of one plug-in until SIGINT or SIGTERM. Leave it out of the server's setting `consumers`."""
-    from brain.garbage import collect_while_serving
+    from brain.garbage import bound_kept_memory, collect_while_serving
     from brain.logs import configure_logs
     from brain.plugins import check_plugins, check_running
     from brain.settings import former_names, load_settings
 
+    bound_kept_memory()
     if name in (renamed := former_names()):
         print_text(f"plug-in {name} is called {renamed[name]} now", err=True)
         name = renamed[name]
