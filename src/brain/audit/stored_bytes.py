@@ -1,8 +1,8 @@
 """An entry's bytes in its row: without their beginning where the columns `event_id` and `type` hold that already.
 
-An event of ours begins with `{"id":"...","type":"...",`. That is an eighth of a decision, and seven rows fit into a page
-instead of six. The rest begins with a quotation mark, as no event does: so each row says by itself which it is, and rows
-of earlier versions, which hold all bytes, are read as they are.
+An event of ours begins with `{"id":"...","type":"...",`: an eighth of a decision, and seven rows fit into a page
+instead of six. What is left begins with a quotation mark, as no event does. So each row says by itself which it is, and
+rows of earlier versions, which hold all bytes, are read as they are.
 """
 
 from __future__ import annotations

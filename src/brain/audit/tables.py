@@ -133,7 +133,8 @@ entries: Table = Table(
     Column("deletion", LargeBinary),
 )
 """One row for each event, numbered from 0. `payload` holds the exact bytes, without the beginning that other columns
-have (`brain.audit.stored_bytes`), until they are deleted: then `deletion` is the seal of the deletion. The leaf hash covers the payload, and the seal covers everything else."""
+have (`brain.audit.stored_bytes`), until they are deleted: then `deletion` is the seal of the deletion. The leaf hash
+covers the whole bytes, and the seal covers everything else."""
 
 _by_time = Index("audit_entries_at", entries.c.at)
 for _name in ("event_id", "agent", "threat", "correlation_id"):

@@ -61,7 +61,9 @@ def hash_tile(connection: Connection, chain: Keychain, level: int, place: TilePl
 def entry_bundle(connection: Connection, chain: Keychain, place: TilePlace) -> bytes:
     """The entries of a bundle, each after its length. Raises NotFound beyond what is signed, EntriesGone."""
     first = _within(connection, chain, 0, place)
-    query = select(entries.c.payload, entries.c.event_id, entries.c.type).where(entries.c.idx >= first, entries.c.idx < first + place.width)
+    query = select(entries.c.payload, entries.c.event_id, entries.c.type).where(
+        entries.c.idx >= first, entries.c.idx < first + place.width
+    )
     found = [whole(*row) for row in connection.execute(query.order_by(entries.c.idx))]
     parts = []
     for index, data in enumerate(found, first):

@@ -121,9 +121,7 @@ class Rounds:
         for position in {batch.position for batch in self._batches.values()}:
             self._start(position)
 
-    async def read(
-        self, member: Member, place: tuple[str, str, int], read: Callable[[], Page | None]
-    ) -> Page | None:
+    async def read(self, member: Member, place: tuple[str, str, int], read: Callable[[], Page | None]) -> Page | None:
         """What another member has read at this very place and since this one came, or else `read` now.
 
         `place` is the position, its anchor, and the size of a page; those who would take any size name the same one.
