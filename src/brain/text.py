@@ -18,6 +18,8 @@ def clip_text(value: object, longest: int = 1000, ellipsis: str = "…") -> str:
 
     Every database takes it: the NUL character, which PostgreSQL refuses, is replaced.
     """
+    if value.__class__ is str and len(value) <= longest and "\0" not in value:
+        return value  # nearly all of them, and events are consumed by way of here
     text = "" if value is None else value if isinstance(value, str) else str(value)
     text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
     return text if len(text) <= longest else text[: longest - len(ellipsis)] + ellipsis

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,6 +27,8 @@ from brain.audit.repository import log_verifier, make_tables, newest_checkpoint
 from brain.audit.retention import add_hold, check_retention, list_holds, prune, remove_hold
 from brain.audit.search import AuditQuery, each, find
 from brain.audit.settings import AuditSettings
+from brain.audit.stored_bytes import stored as kept_bytes
+from brain.audit.stored_bytes import whole
 from brain.audit.tables import checkpoints, entries, identity
 from brain.audit.tasks import open_component
 from brain.audit.tree import Tampered
@@ -59,6 +61,11 @@ def stored(database: sa.Engine) -> list[Any]:
         return list(connection.execute(sa.select(entries).order_by(entries.c.idx)))
 
 
+def bytes_of(rows: Iterable[Any]) -> list[bytes]:
+    found = [whole(row.payload, row.event_id, row.type) for row in rows]
+    return [data for data in found if data is not None]
+
+
 def note_of(database: sa.Engine) -> bytes:
     with database.connect() as connection:
         note = newest_checkpoint(connection)
@@ -74,14 +81,52 @@ def found(database: sa.Engine, **wanted: Any) -> list[int]:
 def test_exact_bytes_are_logged_in_order_and_signed_for(database: sa.Engine) -> None:
     log = filled(database, [3, 300, 1])
     rows = stored(database)
-    assert [row.payload for row in rows] == [one.data for one in records(0, 304)]
+    assert bytes_of(rows) == [one.data for one in records(0, 304)]
     assert [row.idx for row in rows] == list(range(304))
-    assert all(row.leaf_hash == leaf_hash(row.payload) for row in rows)
+    assert [row.leaf_hash for row in rows] == [leaf_hash(data) for data in bytes_of(rows)]
     root = root_of([row.leaf_hash for row in rows])
     assert Checkpoint.open(note_of(database), log.signer.verifier) == Checkpoint(ORIGIN, 304, root)
     for key in (log.signer, log.signer.verifier):
         report = verify(database, key)
         assert (report.ok, report.size, report.root, report.checkpoints) == (True, 304, root.hex(), 3)
+
+
+def test_rows_of_an_earlier_version_hold_all_bytes_and_read_the_same(database: sa.Engine) -> None:
+    log = filled(database, [40])
+    wanted = (denial(3).id, "policy.action_denied")  # in what is cut off
+    proven = [proofs.prove(database, denial(number).id) for number in range(3)]
+    assert [len(found(database, text=text)) for text in wanted] == [1, 38]
+    with database.begin() as connection:
+        before = connection.execute(sa.select(entries.c.idx, entries.c.payload).where(entries.c.idx < 20)).all()
+        for index, one in enumerate(records(0, 20)):
+            connection.execute(entries.update().where(entries.c.idx == index).values(payload=one.data))
+    assert [len(one.data) - len(row.payload) for one, row in zip(records(0, 20), before, strict=True)] == [
+        0 if number == 16 else len('{"id":"","type":"policy.action_denied",') + len(denial(number).id)
+        for number in range(20)
+    ]
+    assert bytes_of(stored(database)) == [one.data for one in records(0, 40)]
+    assert [proofs.prove(database, denial(number).id) for number in range(3)] == proven
+    assert [len(found(database, text=text)) for text in wanted] == [1, 38]
+    for key in (log.signer, log.signer.verifier):
+        assert verify(database, key).ok
+
+
+@pytest.mark.parametrize(
+    ("data", "event_id", "type"),
+    [
+        (b'{"id":"e","type":"a.b","source":"s"}', "e", "a.b"),
+        (b'{"id": "e", "type": "a.b", "source": "s"}', "e", "a.b"),
+        (b'{"type":"a.b","id":"e","source":"s"}', "e", "a.b"),
+        (b'{"id":"e","type":"a.b", "source":"s"}', "e", "a.b"),
+        (b'{"id":"\\u0065","type":"a.b","source":"s"}', "e", "a.b"),
+        ('{"id":"\u00fc","type":"a.b","source":"s"}'.encode(), "\u00fc", "a.b"),
+        (b'{"id":"eee","type":"a.b","source":"s"}', "e", "a.b"),  # clipped
+        (b'"no event', None, ""),
+        (b"", None, ""),
+    ],
+)
+def test_any_bytes_come_back(data: bytes, event_id: str | None, type: str) -> None:
+    assert whole(kept_bytes(data, event_id, type), event_id, type) == data
 
 
 def test_progress_is_told_and_an_empty_log_is_good(database: sa.Engine) -> None:

@@ -13,6 +13,8 @@ import pytest
 import sqlalchemy as sa
 
 from brain import Event, EventStream
+from brain.errors import Unavailable
+from brain.kit import rounds as kit_rounds
 from brain.kit.database import create_tables, open_database
 from brain.kit.positions import POSITIONS
 from brain.kit.projection import Item, Projection
@@ -169,7 +171,7 @@ async def test_what_was_redriven_for_one_is_read_by_that_one_alone(stream: Event
 
 
 class Gated:
-    """A member whose transaction goes on when its gate is open."""
+    """A member whose transaction goes on when its gate is open, and reaches the end of its page."""
 
     wants_all = True
 
@@ -177,6 +179,8 @@ class Gated:
         self.group = group
         self.began = threading.Event()
         self.gate = threading.Event()
+        self.fault: Exception | None = None
+        self.reaches = ""  # where else than at the end of its page it arrives
 
     def passed_over(self, page: Page) -> str | None:
         return None
@@ -184,7 +188,25 @@ class Gated:
     def apply_page(self, db: sa.Connection, page: Page) -> Callable[[], str]:
         self.began.set()
         assert self.gate.wait(20)
-        return lambda: "2"
+        if self.fault is not None:
+            raise self.fault
+        return lambda: self.reaches or (page.entries[-1].position if page.entries else "2")
+
+
+def opened(group: str) -> Gated:
+    member = Gated(group)
+    member.gate.set()
+    return member
+
+
+def page_of(*positions: int) -> Page:
+    return Page([Entry(str(position), make(position).encode()) for position in positions])
+
+
+async def turns(count: int = 20) -> None:
+    """Let the event loop run whatever is ready."""
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 async def test_who_comes_to_where_a_round_is_under_way_does_not_wait_for_what_comes_after_it(
@@ -208,10 +230,120 @@ async def test_who_is_late_decodes_nothing_again(stream: EventStream, database: 
     pages = []
     for member in (early, late):
         member.gate.set()
+        rounds.leave(early)
         rounds.enter(member, "1")
-        page = await rounds.read(member, ("1", ""), 10, lambda: Page([entry]))
+        page = await rounds.read(member, ("1", "", 10), lambda: Page([entry]))
         assert page is not None
         pages.append(page)
         assert (await rounds.apply(member, "1", page)).position == "2"
     assert pages[0] is not pages[1], "the late one has looked for itself"
     assert pages[0].decoded(None)[0].event is pages[1].decoded(None)[0].event is not None
+
+
+async def test_who_is_a_page_ahead_waits_for_who_is_behind(stream: EventStream, database: sa.Engine) -> None:
+    """They would follow each other through the whole stream: each page read, decoded and committed twice."""
+    rounds, ahead, behind = Rounds(stream, database), opened("ahead"), opened("behind")
+    rounds.enter(ahead, "1")
+    assert (await rounds.apply(ahead, "1", page_of(2, 3, 4))).position == "4"
+    rounds.enter(behind, "1")
+    rounds.enter(ahead, "4")
+    waiting = asyncio.create_task(rounds.apply(ahead, "4", page_of(5, 6)))
+    await turns()
+    assert not waiting.done()
+    assert (await rounds.apply(behind, "1", page_of(2, 3))).position == "3"  # its page is a smaller one
+    await turns()
+    assert not waiting.done()
+    rounds.enter(behind, "3")
+    assert (await rounds.apply(behind, "3", page_of(4, 5, 6))).position == "4", "its round ends where the other one is"
+    rounds.enter(behind, "4")
+    await turns()
+    assert not waiting.done()
+    together = await rounds.apply(behind, "4", page_of(5, 6))
+    assert together.position == (await waiting).position == "6"
+
+
+@pytest.mark.parametrize("how", ["fails", "leaves", "is cancelled", "goes elsewhere", "is far behind"])
+async def test_nobody_waits_for_who_does_not_come(stream: EventStream, database: sa.Engine, how: str) -> None:
+    rounds, ahead, behind = Rounds(stream, database), opened("ahead"), Gated("behind")
+    begins = "1" if how != "is far behind" else ""
+    rounds.enter(ahead, "2")
+    assert (await rounds.apply(ahead, "2", page_of(3, 4))).position == "4"
+    rounds.enter(behind, begins)
+    applying = asyncio.create_task(rounds.apply(behind, begins, page_of(2, 3, 4, 5) if begins else page_of(1)))
+    await until(behind.began.is_set)
+    rounds.enter(ahead, "4")
+    database_waits_for_no_writer = database.dialect.name != "sqlite"
+    waiting = asyncio.create_task(rounds.apply(ahead, "4", page_of(5)))
+    await turns()
+    if how == "is far behind" and database_waits_for_no_writer:
+        assert (await asyncio.wait_for(waiting, 20)).position == "5"
+    behind.fault = ValueError("not this one") if how == "fails" else None
+    if how == "is cancelled":
+        applying.cancel()
+        await asyncio.wait([applying])
+        rounds.leave(behind)  # as a projection does
+    elif how == "leaves":
+        rounds.leave(behind)
+    elif how == "goes elsewhere":
+        behind.reaches = "9"  # another process has moved it
+    behind.gate.set()
+    await asyncio.wait([applying])
+    if how == "fails":
+        rounds.leave(behind)  # as a projection does
+    assert (await asyncio.wait_for(waiting, 20)).position == "5"
+
+
+async def test_a_projection_that_runs_again_waits_for_its_round_under_way(
+    stream: EventStream, database: sa.Engine
+) -> None:
+    """Its cancelled round ends later, and moved it: who waited until it knew its place was then woken by nobody."""
+    began, gate = threading.Event(), threading.Event()
+
+    def blocking(db: sa.Connection, items: Sequence[Item]) -> None:
+        began.set()
+        assert gate.wait(20)
+        Writing("one")(db, items)
+
+    first, other = projection_on(stream, database, "one", blocking), opened("other")
+    await stream.publish(make(0))
+    async with Running(first):
+        await until(began.is_set)
+    rounds = Rounds.of(stream, database)
+    again = asyncio.create_task(first.run())
+    await turns()
+    assert first not in rounds._under_way, "it waits for the round of its first run"
+    rounds.enter(other, "7")
+    assert (await rounds.apply(other, "7", Page(()))).position == "2" if database.dialect.name != "sqlite" else True
+    gate.set()
+    await until(lambda: first in rounds._under_way or first.applied == 1)
+    await stream.publish(make(1))
+    await until(lambda: first.applied == 2)
+    again.cancel()
+    await asyncio.wait([again])
+    assert written(database)["one"] == [0, 1]
+
+
+async def test_what_one_member_met_is_its_own(
+    stream: EventStream, database: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what is raised outside of its transaction, such as by the threads of the database."""
+    real = kit_rounds._alone
+
+    def failing(engine: sa.Engine, member: Gated, page: Page) -> object:
+        if member.group == "bad":
+            raise Unavailable("no thread")
+        return real(engine, member, page)
+
+    monkeypatch.setattr(kit_rounds, "_alone", failing)
+    monkeypatch.setattr(kit_rounds, "_together", lambda engine, pages: [failing(engine, *each) for each in pages])
+    rounds, good, bad = Rounds(stream, database), opened("good"), opened("bad")
+    for member in (good, bad):
+        rounds.enter(member, "1")
+    fine = asyncio.create_task(rounds.apply(good, "1", page_of(2)))
+    with pytest.raises(Unavailable):
+        await rounds.apply(bad, "1", page_of(2))
+    if database.dialect.name == "sqlite":  # one call, and so one outcome, for all
+        with pytest.raises(Unavailable):
+            await fine
+    else:
+        assert (await fine).position == "2"

@@ -29,11 +29,11 @@ def apply(ids: AppliedIds, database: sa.Engine, applied: int, *numbers: int, com
     with database.connect() as db, db.begin() as transaction:
         fresh = ids.fresh(db, applied, digests(*numbers))
         taken = [one for one in dict.fromkeys(digests(*numbers)) if one in fresh]
-        ids.store(db, applied, applied + len(taken), taken, "last")
+        committed = ids.store(db, applied, applied + len(taken), taken, "last")
         if not commit:
             transaction.rollback()
             return applied
-    ids.keep()
+    committed()
     return applied + len(taken)
 
 
@@ -45,6 +45,15 @@ def test_what_is_committed_is_known_to_every_process(database: sa.Engine) -> Non
     assert apply(there, database, 3, 1, 2, 3, 4) == 4
     assert apply(here, database, 4, 4, 5) == 5
     assert apply(AppliedIds("other", 100), database, 0, 1) == 1
+
+
+def test_what_was_rolled_back_is_never_noted(database: sa.Engine) -> None:
+    """Not even when as many events as it had were applied by another process meanwhile."""
+    here, there = AppliedIds("group", 100), AppliedIds("group", 100)
+    assert apply(here, database, 0, 1, 2, commit=False) == 0
+    assert apply(there, database, 0, 3, 4) == 2
+    with database.begin() as db:
+        assert here.fresh(db, 2, digests(1, 2, 3, 4)) == set(digests(1, 2))
 
 
 def test_at_least_the_promised_number_is_remembered(database: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,10 +69,13 @@ def _at_once(signal: Signal, now: float) -> Signal:
 
     An alert that would be over by the time of its event stays for long enough to be paged.
     """
-    signal = replace(signal, at=plausible(signal.at, now))
+    at = plausible(signal.at, now)
+    if at != signal.at:
+        signal = replace(signal, at=at)
     if isinstance(signal, Fires) and signal.expires_in is not None:
-        least = min(signal.expires_in, LEAST_SECONDS)
-        return replace(signal, expires_in=max(signal.expires_in, now + least - signal.at))
+        least = now + min(signal.expires_in, LEAST_SECONDS) - at
+        if least > signal.expires_in:
+            return replace(signal, expires_in=least)
     return signal
 
 

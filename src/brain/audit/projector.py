@@ -16,6 +16,7 @@ from brain.audit.models import SearchFields, cause_of, fields_of
 from brain.audit.note import BadNote, Signer
 from brain.audit.repository import newest_checkpoint, read_keychain
 from brain.audit.seal import Sealing
+from brain.audit.stored_bytes import stored
 from brain.audit.tables import BLOCK, causes, checkpoints, entries, handovers, nodes, types
 from brain.audit.tree import STEP, StoredTree, Tampered
 from brain.errors import Conflict, InvalidInput, NotFound, Unavailable
@@ -80,7 +81,7 @@ class AuditProjector:
             leaf, fields = leaf_hash(item.data), fields_of(item.event, now)
             seal = self.sealing.next(seal, leaf, fields)
             index = frontier.size
-            rows.append((index, leaf, seal, *fields, item.data))
+            rows.append((index, leaf, seal, *fields, stored(item.data, fields.event_id, fields.type)))
             block = (fields.type, index // BLOCK)
             if block != last_block:
                 blocks.add(block)

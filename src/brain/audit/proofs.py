@@ -28,6 +28,7 @@ from brain.audit.merkle import (
 from brain.audit.models import clip_field
 from brain.audit.note import Verifier
 from brain.audit.repository import log_keychain, require_checkpoint, witnessed_checkpoint
+from brain.audit.stored_bytes import whole
 from brain.audit.tables import entries
 from brain.audit.tree import StoredTree, Tampered
 from brain.errors import NotFound
@@ -163,7 +164,7 @@ def prove(database: Engine, event_id: str, signatures: int = 0) -> InclusionProo
     chain = log_keychain(database)
     with reading(database).connect() as connection:
         row: Any = connection.execute(
-            select(entries.c.idx, entries.c.leaf_hash, entries.c.event_id, entries.c.payload)
+            select(entries.c.idx, entries.c.leaf_hash, entries.c.event_id, entries.c.type, entries.c.payload)
             .where(entries.c.event_id == clip_field(event_id))
             .order_by(entries.c.idx)
             .limit(1)
@@ -179,9 +180,10 @@ def prove(database: Engine, event_id: str, signatures: int = 0) -> InclusionProo
         tree = StoredTree(connection)
         hashes = inclusion_proof(row.idx, checkpoint.size, tree.node)
         handed = _handed(chain, checkpoint, tree)
+    data = whole(row.payload, row.event_id, row.type)
     try:
         verify_inclusion(row.idx, checkpoint.size, row.leaf_hash, hashes, checkpoint.root)
-        if row.payload is not None and leaf_hash(row.payload) != row.leaf_hash:
+        if data is not None and leaf_hash(data) != row.leaf_hash:
             raise BadProof("leaf: the payload does not fit its hash")
     except BadProof as error:
         raise Tampered(f"entry {row.idx} cannot be proven: {error}") from error
@@ -192,7 +194,7 @@ def prove(database: Engine, event_id: str, signatures: int = 0) -> InclusionProo
         leaf_hash=row.leaf_hash.hex(),
         hashes=[value.hex() for value in hashes],
         checkpoint=note.decode(),
-        event=None if row.payload is None else b64encode(row.payload).decode(),
+        event=None if data is None else b64encode(data).decode(),
         handovers=handed,
     )
 

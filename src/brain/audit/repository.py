@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, func, select
 from brain.audit.handover import Keychain
 from brain.audit.models import AuditEntry, clip_field
 from brain.audit.note import BadNote, Verifier
+from brain.audit.stored_bytes import whole
 from brain.audit.tables import checkpoints, entries, handovers, identity, metadata, witnessed
 from brain.audit.tree import Tampered
 from brain.errors import NotFound
@@ -33,7 +34,12 @@ ENTRY_COLUMNS = (
     entries.c.correlation_id,
     entries.c.payload,
 )
-"""The fields of an AuditEntry, in their order."""
+"""The fields of an AuditEntry, in their order; `entry_of` makes one of a row of them."""
+
+
+def entry_of(row: Any) -> AuditEntry:
+    """The entry in a row of ENTRY_COLUMNS."""
+    return AuditEntry(*row[:-1], whole(row.payload, row.event_id, row.type))
 
 
 def make_tables(database: Engine) -> None:
@@ -123,7 +129,7 @@ def entries_in_order(
         with reading(database).connect() as connection:
             rows: Sequence[Any] = connection.execute(query).all()
         for row in rows:
-            yield AuditEntry(*row)
+            yield entry_of(row)
         if len(rows) < PAGE:
             return
         after = rows[-1][0]

@@ -12,7 +12,8 @@ from sqlalchemy import ColumnElement, Connection, Engine, Text, and_, cast, func
 
 from brain import limits
 from brain.audit.models import AuditEntry, clip_field
-from brain.audit.repository import ENTRY_COLUMNS, PAGE, entries_in_order, first_since
+from brain.audit.repository import ENTRY_COLUMNS, PAGE, entries_in_order, entry_of, first_since
+from brain.audit.stored_bytes import whole_in_sqlite
 from brain.audit.tables import BLOCK, entries, types
 from brain.charter import Event, Pattern
 from brain.kit.database import reading
@@ -136,7 +137,7 @@ def find(connection: Connection, query: AuditQuery, before: int | None = None, l
         rows: Sequence[Any] = connection.execute(
             select(*ENTRY_COLUMNS).where(and_(True, *bounds, *conditions)).order_by(entries.c.idx.desc()).limit(page)
         ).all()
-        found += [entry for entry in (AuditEntry(*row) for row in rows) if query.fits_bytes(entry)]
+        found += [entry for entry in map(entry_of, rows) if query.fits_bytes(entry)]
         if len(found) >= limit or (len(rows) < page and first == 0):
             return found[:limit]
         before = rows[-1][0] if len(rows) == page else first
@@ -172,7 +173,7 @@ def _in_bytes(connection: Connection, query: AuditQuery) -> Iterator[ColumnEleme
     if connection.dialect.name != "sqlite":
         return
     if query.text is not None and (needle := query.needle).isascii():
-        yield func.instr(func.lower(cast(entries.c.payload, Text)), needle) > 0
+        yield func.instr(func.lower(cast(whole_in_sqlite(), Text)), needle) > 0
     if query.principal is not None:
         yield func.instr(entries.c.payload, query.name_in_json) > 0
 

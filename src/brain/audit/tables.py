@@ -63,7 +63,14 @@ def _add_witnesses(db: Connection) -> None:
         table.create(db, checkfirst=True)
 
 
-metadata: MetaData = versioned("audit", _add_causes, _add_types, _add_witnesses)
+def _cut_beginnings(db: Connection) -> None:
+    """Version 5: payloads may lack their beginning (`brain.audit.stored_bytes`), which earlier versions cannot read.
+
+    The rows that are there stay as they are.
+    """
+
+
+metadata: MetaData = versioned("audit", _add_causes, _add_types, _add_witnesses, _cut_beginnings)
 BLOCK = 256
 """Entries of one block."""
 _PAGE = 5000
@@ -125,8 +132,9 @@ entries: Table = Table(
     Column("payload", LargeBinary),
     Column("deletion", LargeBinary),
 )
-"""One row for each event, numbered from 0. `payload` holds the exact bytes, until they are deleted: then `deletion`
-is the seal of the deletion. The leaf hash covers the payload, and the seal covers everything else."""
+"""One row for each event, numbered from 0. `payload` holds the exact bytes, without the beginning that other columns
+have (`brain.audit.stored_bytes`), until they are deleted: then `deletion` is the seal of the deletion. The leaf hash
+covers the whole bytes, and the seal covers everything else."""
 
 _by_time = Index("audit_entries_at", entries.c.at)
 for _name in ("event_id", "agent", "threat", "correlation_id"):

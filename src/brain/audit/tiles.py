@@ -14,6 +14,7 @@ from sqlalchemy import Connection, select
 
 from brain.audit.handover import Keychain
 from brain.audit.repository import require_checkpoint
+from brain.audit.stored_bytes import whole
 from brain.audit.tables import entries
 from brain.audit.tree import STEP, TILE, StoredTree
 from brain.errors import BrainError, InvalidInput, NotFound
@@ -60,8 +61,10 @@ def hash_tile(connection: Connection, chain: Keychain, level: int, place: TilePl
 def entry_bundle(connection: Connection, chain: Keychain, place: TilePlace) -> bytes:
     """The entries of a bundle, each after its length. Raises NotFound beyond what is signed, EntriesGone."""
     first = _within(connection, chain, 0, place)
-    query = select(entries.c.payload).where(entries.c.idx >= first, entries.c.idx < first + place.width)
-    found = connection.scalars(query.order_by(entries.c.idx)).all()
+    query = select(entries.c.payload, entries.c.event_id, entries.c.type).where(
+        entries.c.idx >= first, entries.c.idx < first + place.width
+    )
+    found = [whole(*row) for row in connection.execute(query.order_by(entries.c.idx))]
     parts = []
     for index, data in enumerate(found, first):
         if data is None:

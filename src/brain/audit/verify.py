@@ -19,6 +19,7 @@ from brain.audit.merkle import Frontier, root_at
 from brain.audit.note import BadNote, Signer, Verifier
 from brain.audit.repository import read_keychain
 from brain.audit.seal import Sealing
+from brain.audit.stored_bytes import whole
 from brain.audit.tables import checkpoints, entries, nodes
 from brain.audit.tree import STEP, StoredTree, Tampered, stored_nodes
 from brain.errors import Unavailable
@@ -262,8 +263,11 @@ class _Walk:
         sealing = self._sealing
         fits = sealing is None or seal == sealing.next(previous, leaf, fields)
         if payload is not None:
-            if sha256(b"\x00" + payload).digest() != leaf:
-                what = "the hash was altered" if not fits else "the payload was altered"
+            data = whole(payload, row[8], row[7])
+            if sha256(b"\x00" + data).digest() != leaf:
+                what = "the payload was altered" if fits else "the hash was altered"
+                if data is not payload and not fits:
+                    what += ", or the event id or type that its bytes begin with"
                 raise _FaultFound(index, f"entry {index}: {what}: they do not fit each other")
             if deletion is not None:
                 raise _FaultFound(index, f"entry {index}: is marked as deleted and has a payload")

@@ -7,7 +7,7 @@ reads only the rows that another process has added since.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import sqlalchemy as sa
 
@@ -28,36 +28,32 @@ class AppliedIds:
         self._known: set[bytes] = set()
         self._batches: deque[tuple[int, Sequence[bytes]]] = deque()
         self._applied = 0  # how many events were applied up to the last batch that is known
-        self._stored: tuple[int, Sequence[bytes]] | None = None
 
     def forget(self) -> None:
         """Read all of them again: the database may be another one."""
         self._known = set()
         self._batches = deque()
         self._applied = 0
-        self._stored = None
 
     def fresh(self, db: sa.Connection, applied: int, digests: Iterable[bytes]) -> set[bytes]:
         """Those that were never applied; `applied` events were by now."""
-        self._stored = None  # of a transaction that was rolled back
         if self._applied != applied:
             self._load(db, applied)
         return set(digests) - self._known
 
-    def store(self, db: sa.Connection, before: int, applied: int, digests: Sequence[bytes], last_id: str) -> None:
-        """Note these as applied: `before` events were, and now `applied` are. `last_id` is the id of the last one."""
+    def store(
+        self, db: sa.Connection, before: int, applied: int, digests: Sequence[bytes], last_id: str
+    ) -> Callable[[], None]:
+        """Note these as applied: `before` events were, and now `applied` are. `last_id` is the id of the last one.
+
+        Returns what is to be called when the transaction is committed.
+        """
         if digests:
             row = {"name": self._group, "applied": applied, "ids": b"".join(digests), "last_id": last_id}
             db.execute(sa.insert(IDS), row)
         if before // positions.FORGET_EVERY != applied // positions.FORGET_EVERY:
             db.execute(sa.delete(IDS).where(IDS.c.name == self._group, IDS.c.applied <= applied - self._remembered))
-        self._stored = applied, digests
-
-    def keep(self) -> None:
-        """The transaction of the last `store` is committed."""
-        if self._stored is not None:
-            self._add(*self._stored)
-            self._stored = None
+        return lambda: self._add(applied, digests)
 
     def _load(self, db: sa.Connection, applied: int) -> None:
         if applied < self._applied:

@@ -126,6 +126,7 @@ class Projection:
 
     async def _consume(self, backoff: Backoff) -> None:
         rounds = Rounds.of(self._stream, self._database)
+        await rounds.ended(self)
         rounds.enter(self)
         try:
             position = await for_tasks(self._database, self._begin)
@@ -148,8 +149,8 @@ class Projection:
     async def _next(self, rounds: Rounds, position: str) -> str | None:
         """Apply what comes after the position; the position reached, or None when there was nothing."""
         size = min(self.batch * self.batches_behind, self._limit)
-        place = (position, self._reached.anchor)
-        page = await rounds.read(self, place, size, lambda: self._read_for_all(position, size))
+        place = (position, self._reached.anchor, min(size, self.batch))
+        page = await rounds.read(self, place, lambda: self._read_for_all(position, size))
         if page is None:
             page = await self._stream.call(self._read, position, size)
         if page is None:
@@ -288,7 +289,7 @@ class Projection:
         if self._moved_by_another(stands):
             return lambda: stands.position
         items = page.decoded(self._wanted, self.pattern)
-        fresh = self._fresh(db, stands.applied, items) if items else []
+        fresh, keep = self._fresh(db, stands.applied, items) if items else ([], _nothing)
         if fresh:
             self._apply(db, fresh)
         last = page.entries[-1]
@@ -303,7 +304,7 @@ class Projection:
             self._note_stored(place)
             self.applied += len(fresh)
             self.duplicates += len(items) - len(fresh)
-            self._ids.keep()
+            keep()
             if fresh:
                 self._committed()
             return place.position
@@ -321,15 +322,17 @@ class Projection:
         self._stored = self._reached = place
         self._stored_at = time.monotonic()
 
-    def _fresh(self, db: sa.Connection, applied: int, items: Sequence[Item]) -> Sequence[Item]:
-        """Those never applied before, each once; noted as applied."""
+    def _fresh(
+        self, db: sa.Connection, applied: int, items: Sequence[Item]
+    ) -> tuple[Sequence[Item], Callable[[], None]]:
+        """Those never applied before, each once, noted as applied; and what is to be called after the commit."""
         wanted = self._ids.fresh(db, applied, [item.digest for item in items if item.event is not None])
         found = items if len(wanted) == len(items) else _first_of_each(items, wanted)
         events = [item for item in found if item.event is not None]
         last = events[-1].event if events else None
         digests = [item.digest for item in events]
-        self._ids.store(db, applied, applied + len(found), digests, last.id[:ID_CHARACTERS] if last else "")
-        return found
+        last_id = last.id[:ID_CHARACTERS] if last else ""
+        return found, self._ids.store(db, applied, applied + len(found), digests, last_id)
 
     async def _failed(self, position: str, entries: Sequence[Entry], error: Exception) -> str:
         """Narrow a failing batch down to one event, try that again, at last give it up; the position reached."""
@@ -406,6 +409,10 @@ class Projection:
     def _advance(self, position: str) -> None:
         claim_group(self._stream.backend, self._owner, self.group)  # it may have been moved to another database
         self._stream.backend.advance(self.group, position)
+
+
+def _nothing() -> None:
+    """There is nothing to note after the commit."""
 
 
 def _first_of_each(items: Sequence[Item], wanted: set[bytes]) -> list[Item]:

@@ -2,7 +2,8 @@
 
 One reads a page for all of them, and each event is decoded once. On SQLite, which has one writer, they apply it in one
 transaction; on PostgreSQL each in its own, at the same time. When one of them fails, each does it by itself, so that a
-fault of one rolls nobody else back. Who is at another place makes rounds of its own, and joins at the stream's end.
+fault of one rolls nobody else back. Who is at another place makes rounds of its own: they end where others are, within
+a page, and those wait for it there. So all come together again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import time
 import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import sqlalchemy as sa
@@ -20,6 +21,7 @@ from brain.garbage import gc_paused
 from brain.kit.database_threads import for_tasks
 from brain.logs import Log
 from brain.stream import EventStream
+from brain.stream.backends import position_key
 from brain.stream.decoded import Page
 
 if TYPE_CHECKING:
@@ -33,11 +35,11 @@ _KEPT_PAGES = 4
 _SHARED = 250
 """Events of a page that is kept for who is late: of a backlog all read the same one."""
 _APPLYING = "applying"
-"""In the place of a position: nobody waits for a member whose round is under way, not even at the same position."""
+"""In the place of a position: of a member whose round is under way nobody waits where that round began."""
 
 
 class Applied(NamedTuple):
-    """The position reached, and how many seconds the transaction took."""
+    """The position reached, and how many seconds the round took for all of its members."""
 
     position: str
     seconds: float
@@ -80,7 +82,9 @@ class Rounds:
         self._under_way: dict[Member, str | None] = {}  # where each goes on; None: it finds out; or _APPLYING
         self._batches: dict[Member, _Batch] = {}  # handed in
         self._reads: dict[tuple[str, str, int], _Read] = {}
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[Member, asyncio.Task[None]] = {}  # the round that each is in, be it of an earlier run
+        self._heading: dict[Member, str] = {}  # where that round will end
+        self._began: dict[Member, str] = {}  # where the last round of each began, while it goes on
         self._recent: deque[Page] = deque(maxlen=_KEPT_PAGES)
 
     @staticmethod
@@ -92,35 +96,38 @@ class Rounds:
             found = known[stream] = Rounds(stream, database)
         return found
 
+    async def ended(self, member: Member) -> None:
+        """Wait for the round of an earlier run of the member, which was cancelled: its thread goes on to the end."""
+        while (running := self._running.get(member)) is not None:
+            await asyncio.wait([running])
+
     def enter(self, member: Member, position: str | None = None) -> None:
         """The member will hand in what comes after the position, or leave; None: it does not know its place yet."""
-        known = member in self._under_way
-        before, self._under_way[member] = self._under_way.get(member), position
-        if known and before != position:
-            self._go_on_without(before)
+        before = self._under_way.get(member)
+        self._under_way[member] = position
+        self._moved(before)
 
     def leave(self, member: Member) -> None:
         """The member has nothing to hand in, for now: nobody waits for it."""
         self._batches.pop(member, None)
-        if member in self._under_way:
-            self._go_on_without(self._under_way.pop(member))
+        self._heading.pop(member, None)
+        self._began.pop(member, None)
+        self._moved(self._under_way.pop(member, None))
 
-    def _go_on_without(self, position: str | None) -> None:
-        """Somebody who was at this position (None: anywhere) is there no more: nobody waits for it any longer."""
-        waiting = {batch.position for batch in self._batches.values()}
-        for each in waiting if position is None else waiting & {position}:
-            self._start(each)
-        if position is not None and position not in self._under_way.values():
-            self._forget_reads(position)
+    def _moved(self, before: str | None) -> None:
+        """Somebody is at this position no more, or will not come to where it was about to: who waits looks again."""
+        if before is not None and before not in self._under_way.values():
+            self._forget_reads(before)
+        for position in {batch.position for batch in self._batches.values()}:
+            self._start(position)
 
-    async def read(
-        self, member: Member, place: tuple[str, str], size: int, read: Callable[[], Page | None]
-    ) -> Page | None:
+    async def read(self, member: Member, place: tuple[str, str, int], read: Callable[[], Page | None]) -> Page | None:
         """What another member has read at this very place and since this one came, or else `read` now.
 
-        `place` is the position and its anchor. None: `read` has found nothing that is for all, or a standstill.
+        `place` is the position, its anchor, and the size of a page; those who would take any size name the same one.
+        None: `read` has found nothing that is for all, or a standstill.
         """
-        known = self._reads.get((*place, size))
+        known = self._reads.get(place)
         if known is not None and member not in known.members:
             known.members.add(member)
             page = await asyncio.shield(known.page)
@@ -130,7 +137,7 @@ class Rounds:
         assert stream is not None
         task = asyncio.ensure_future(self._shared(stream.call(read)))
         task.add_done_callback(_look_at)
-        self._reads[(*place, size)] = _Read(task, {member})
+        self._reads[place] = _Read(task, {member})
         return await asyncio.shield(task)
 
     async def _shared(self, reading: Awaitable[Page | None]) -> Page | None:
@@ -149,18 +156,40 @@ class Rounds:
         return await done  # type: ignore[no-any-return]
 
     def _start(self, position: str) -> None:
-        """Begin the round at this position, when all who are under way there have handed in."""
+        """Begin the round at this position, unless somebody is to be waited for."""
         here = {member: batch for member, batch in self._batches.items() if batch.position == position}
-        missing = (member for member, at in self._under_way.items() if at in (None, position) and member not in here)
-        if not here or next(missing, None) is not None:
+        if not here or self._must_wait(here, position):
             return
         for member in here:
             del self._batches[member]
-            self._under_way[member] = _APPLYING
         self._forget_reads(position)
+        pages = self._cut({id(batch.page): batch.page for batch in here.values()})
+        here = {member: batch._replace(page=pages[id(batch.page)]) for member, batch in here.items()}
         running = asyncio.ensure_future(self._run(here))
-        self._running.add(running)
-        running.add_done_callback(self._running.discard)
+        for member, batch in here.items():
+            self._under_way[member] = _APPLYING
+            self._running[member] = running
+            self._began[member] = position
+            if batch.page.entries:
+                self._heading[member] = batch.page.entries[-1].position
+
+    def _must_wait(self, here: Collection[Member], position: str) -> bool:
+        """Whether somebody else may come here: it does not know its place yet, is here and reads, or is behind by no
+        more than what those who are here did in their last round. Who is ahead waits for who is behind, never the other
+        way, and nobody waits for who has left: so somebody always goes on.
+        """
+        others = {member: at for member, at in {**self._under_way, **self._heading}.items() if member not in here}
+        if None in others.values() or position in others.values():
+            return True
+        if not (began := [self._began[member] for member in here if member in self._began]):
+            return False
+        first, end = min(map(position_key, began)), position_key(position)
+        return any(at and at != _APPLYING and first <= position_key(at) < end for at in others.values())
+
+    def _cut(self, pages: Mapping[int, Page]) -> Mapping[int, Page]:
+        """The pages up to where others are, or will be after the round that they are in: they go on together there."""
+        others = {at for at in (*self._under_way.values(), *self._heading.values()) if at and at != _APPLYING}
+        return {key: page.up_to(others) for key, page in pages.items()}
 
     def _forget_reads(self, position: str) -> None:
         for place in [place for place in self._reads if place[0] == position]:
@@ -171,26 +200,35 @@ class Rounds:
         pages = [(member, batches[member].page) for member in members]
         outcomes: Sequence[Applied | BaseException]
         try:
-            if self._database.dialect.name == "sqlite":
-                outcomes = await for_tasks(self._database, _together, self._database, pages)
-            else:
-                alone = (for_tasks(self._database, _one_by_one, self._database, *each) for each in pages)
-                outcomes = await asyncio.gather(*alone)
-        except BaseException as error:
-            for batch in batches.values():
-                if not batch.done.done():
-                    batch.done.cancel() if isinstance(error, asyncio.CancelledError) else batch.done.set_exception(
-                        error
-                    )
-            if not isinstance(error, Exception):
-                raise
-            return
+            outcomes = await self._outcomes(pages)
+        except BaseException as error:  # noqa: BLE001  (goes to the members; what ends the loop is raised below, too)
+            outcomes = [error] * len(members)
         for member, outcome in zip(members, outcomes, strict=True):
-            done = batches[member].done
-            if isinstance(outcome, Applied) and member in self._under_way:
-                self._under_way[member] = outcome.position
-            if not done.done():
-                done.set_exception(outcome) if isinstance(outcome, BaseException) else done.set_result(outcome)
+            del self._running[member]
+            self._settle(member, batches[member].done, outcome)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
+                raise outcome
+
+    async def _outcomes(self, pages: Sequence[tuple[Member, Page]]) -> Sequence[Applied | BaseException]:
+        if self._database.dialect.name == "sqlite":
+            return await for_tasks(self._database, _together, self._database, pages)
+        alone = (for_tasks(self._database, _one_by_one, self._database, *each) for each in pages)
+        return await asyncio.gather(*alone, return_exceptions=True)
+
+    def _settle(self, member: Member, done: asyncio.Future[Applied], outcome: Applied | BaseException) -> None:
+        """Tell the member what its round came to; who waits for it looks again where it is now."""
+        self._heading.pop(member, None)
+        if isinstance(outcome, Applied) and self._under_way.get(member) == _APPLYING:
+            self._under_way[member] = outcome.position
+        if not done.done():
+            if isinstance(outcome, asyncio.CancelledError):
+                done.cancel()
+            elif isinstance(outcome, BaseException):
+                done.set_exception(outcome)
+            else:
+                done.set_result(outcome)
+        self._moved(None)
 
 
 _rounds: weakref.WeakKeyDictionary[sa.Engine, MutableMapping[EventStream, Rounds]] = weakref.WeakKeyDictionary()
@@ -228,7 +266,8 @@ def _in_one_transaction(database: sa.Engine, pages: Sequence[tuple[Member, Page]
         log.info("a common transaction failed; each consumer applies its events alone", error=str(error))
         return [_alone(database, *each) for each in pages]
     settled = iter([_settled(commit, began) for commit in commits])
-    return [next(settled) if reached is None else Applied(reached, 0.0) for reached in passed]
+    took = time.monotonic() - began  # for all: else those with nothing to do would ask for ever larger pages
+    return [next(settled) if reached is None else Applied(reached, took) for reached in passed]
 
 
 def _one_by_one(database: sa.Engine, member: Member, page: Page) -> Applied | BaseException:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from hashlib import blake2b, sha256
 from typing import NamedTuple
@@ -68,6 +68,18 @@ class Page:
                     if (matches(item.event.type) if item.event is not None else wanted(item.data))
                 ]
             return [self._item(place) for place, entry in enumerate(self.entries) if wanted(entry.data)]
+
+    def up_to(self, positions: Collection[str]) -> Page:
+        """The page up to the last of these positions that is in it; the same page when none is, or it ends there."""
+        if not positions or not self.entries:
+            return self
+        places = [self.places[position] for position in positions if position in self.places]
+        end = max(places, default=len(self.entries) - 1) + 1
+        if end == len(self.entries):
+            return self
+        page = Page(self.entries[:end])
+        page._earlier = self._earlier
+        return page
 
     def share(self, earlier: Iterable[Page]) -> None:
         """Have what these pages hold as well, the same bytes at the same positions, decoded there, once for all."""
