@@ -17,14 +17,13 @@ import re
 import shutil
 import struct
 from pathlib import Path
-from weakref import WeakSet
 from zlib import crc32
 
 import msgspec
 
 from brain.errors import BrainError
 from brain.logs import Log
-from brain.platform import at_fork, force_out, lock_file, read_at, reserve, write_at
+from brain.platform import force_out, lock_file, read_at, reserve, write_at
 from brain.stream.damage import DamageLog
 from brain.stream.journal_bounds import note_newest, noted_bounds
 from brain.stream.journal_owner import note_owner
@@ -38,8 +37,6 @@ _CRITICAL = 1 << 63
 _CHUNK = 1 << 20
 _JOURNAL = re.compile(r"[0-9a-f]{16}").fullmatch
 _SEGMENT = re.compile(r"\d{16}\.seg").fullmatch
-
-_locks: WeakSet[OwnedFile] = WeakSet()  # those that this process holds
 
 log: Log = Log("brain.journal")
 
@@ -480,7 +477,7 @@ def segment_path(folder: Path, first: int) -> Path:
 def lock_folder(folder: Path) -> OwnedFile | None:
     """A lock on the journal, held until it is closed or this process ends; None when it is taken, or the journal gone.
 
-    A forked child does not keep it: there it is closed.
+    A forked child does not keep it.
     """
     path = folder / "lock"
     try:
@@ -489,19 +486,9 @@ def lock_folder(folder: Path) -> OwnedFile | None:
         return None
     # Who held it may have removed the journal meanwhile: the lock is on nothing then.
     if lock_file(file.fileno()) and _is_at(path, file):
-        _locks.add(file)
         return file
     file.close()
     return None
-
-
-def _close_inherited() -> None:
-    """A lock is shared with a child's copy of its descriptor, and would outlive the parent in it."""
-    for lock in [*_locks]:
-        lock.close()
-
-
-at_fork(in_child=_close_inherited)
 
 
 def remove(folder: Path) -> None:
