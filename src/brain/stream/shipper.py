@@ -376,7 +376,7 @@ class Shipper:
         self._own.close()
         for orphan in self._orphans:
             orphan.close()
-        self._journal.close()
+        self._journal.leave_to_parent()
 
     def _end(self) -> None:
         """What the thread does at its end."""
