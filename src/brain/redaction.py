@@ -306,6 +306,21 @@ def is_seen_clean(*values: Any) -> bool:
         return False
 
 
+def is_seen_clean_event(payload: Any, meta: Any, target: Any) -> bool:
+    """As `is_seen_clean` of these parts of an event: most have fields as other ones had, and the meta of the last."""
+    try:
+        if not _state.enabled or not ((type(payload) is dict and is_known_clean(payload)) or is_seen_clean(payload)):
+            return False
+        if type(meta) is not dict or meta != _last_meta.get("meta"):
+            if not is_seen_clean(meta):
+                return False
+            if is_known_clean(meta):  # so a copy has all of it
+                _last_meta["meta"] = meta.copy()
+        return target is None or is_seen_clean(target)
+    except (RuntimeError, ValueError):  # another thread changes a dictionary; a value that cannot be compared
+        return False
+
+
 def _are_clean(values: Iterable[Any], depth: int) -> bool:
     for value in values:
         kind = type(value)
@@ -344,19 +359,26 @@ are_known_clean: Callable[[Iterable[Any]], bool] = _clean_texts.issuperset
 
 
 def is_known_clean(value: dict[Any, Any]) -> bool:
-    """Whether this object holds just texts that were looked at before, small whole numbers, true, false and null."""
+    """Whether this object holds just texts that were looked at before, plain numbers, true, false, null, and what is
+    empty. For hot paths: about 35 ns a field."""
     if not _names_known(value):
         return False
     for member in value.values():
         kind = type(member)
-        if kind is int:
-            if member > _LEAST_CARD:
-                return False
-        elif kind is str:
-            if member not in _clean_texts:
-                return False
-        elif kind is not bool and member is not None:
-            return False
+        if kind is str:
+            if member in _clean_texts:
+                continue
+        elif kind is int:
+            if member <= _LEAST_CARD:
+                continue
+        elif member is None or kind is bool:
+            continue
+        elif kind is float:
+            if member - member == 0:  # else it is no number of JSON
+                continue
+        elif not member and (kind is dict or kind is list):
+            continue
+        return False
     return True
 
 
@@ -365,6 +387,9 @@ def memory() -> dict[Any, Any]:
     known: dict[Any, Any] = {}
     _memories.append(known)
     return known
+
+
+_last_meta = memory()
 
 
 def _learn_name(name: Any) -> bool:

@@ -52,7 +52,10 @@ def test_the_log_is_taken_into_the_database_by_a_thread_of_its_own(
     backend = SQLiteBackend(f"sqlite:///{tmp_path}/brain.db")
     before = backend.path.stat().st_size
     for number in range(3):
+        backend.tidy()  # too early
         backend.append("p", str(number or ""), str(number + 1), [b"x" * 100_000])
+    assert backend.path.stat().st_size == before, "no transaction waits for it"
+    backend.tidy()
     wait_until(lambda: backend.path.stat().st_size > before + 200_000)
     assert [entry.position for entry in backend.read("", 10)] == ["1", "2", "3"]
     backend.close()

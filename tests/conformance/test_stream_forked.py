@@ -87,6 +87,8 @@ async def test_forks_in_the_middle_of_publishing(stream: EventStream) -> None:
 async def test_a_child_keeps_no_file_of_its_parents_journal(stream: EventStream, tmp_path: Path) -> None:
     publish(stream, "parent", 10)
     await stream.publish(event("stored"))
+    assert stream._journal is not None
+    in_use = stream._journal.file  # as by a thread of the parent that looks after its journal in this moment
 
     def opened() -> Iterator[str]:
         for name in os.listdir("/proc/self/fd"):
@@ -106,6 +108,8 @@ async def test_a_child_keeps_no_file_of_its_parents_journal(stream: EventStream,
         return before
 
     assert in_child(work) == []
+    assert in_use is not None
+    assert not in_use.closed
 
 
 async def test_a_child_of_a_stream_in_memory_goes_on_with_a_copy(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+from math import nextafter
 from multiprocessing.connection import Connection
 
 import pytest
@@ -22,7 +23,7 @@ def event(**given: float) -> Event:
 def test_ids_stay_sorted_through_every_step_of_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(4_000_000_000.0)
     monkeypatch.setattr(envelope, "time", clock)
-    monkeypatch.setattr(envelope, "_newest", 0)
+    monkeypatch.setattr(envelope, "_newest", (0, "0", 0.0))
     minted = []
     for step in STEPS * 20:
         clock.advance(step)
@@ -31,6 +32,17 @@ def test_ids_stay_sorted_through_every_step_of_the_clock(monkeypatch: pytest.Mon
         minted += [made.id, mint_id("test", clock())]
     assert minted == sorted(minted)
     assert len(set(minted)) == len(minted)
+
+
+def test_an_id_has_the_very_milliseconds_of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(envelope, "_newest", (0, "0", 0.0))
+    now = 1_796_079_124.0
+    for _ in range(20_000):
+        now = nextafter(now + 0.000_01, 2e9)
+        for moment in (now, nextafter(int(now * 1000) / 1000 + 0.001, 0.0)):
+            if moment >= now:
+                assert mint_id("test", moment).split("_")[2] == str(int(moment * 1000))
+                now = moment
 
 
 def test_a_given_time_is_that_of_the_id_and_moves_no_other() -> None:

@@ -13,14 +13,24 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brain import Event, EventStream, HealthEvent, ImmuneService, PolicyEngine, ThreatService, redaction
 from brain.logs import Log
 from brain.policy.approvals import Approvals
-from brain.redaction import MARK, is_clean, mark, redacted, redacted_body, redacted_json, redacted_text
+from brain.redaction import (
+    MARK,
+    is_clean,
+    is_seen_clean_event,
+    mark,
+    redacted,
+    redacted_body,
+    redacted_json,
+    redacted_text,
+)
 from brain.store import open_store
+from brain.testing import RecordingStream
 from support.secrets_planted import NAMED, SECRETS, TEXTS, found_in, planted
 
 CLEAN = {
@@ -119,6 +129,73 @@ JSON = st.recursive(
 def test_what_is_clean_is_what_redacting_leaves_as_it_is(value: Any) -> None:
     for _ in "ab":  # looked at, and remembered
         assert not is_clean(value) or redacted(value) == value
+
+
+FIELDS = st.dictionaries(
+    st.text(max_size=10) | st.sampled_from(["agent_id", "password", "token", "n", *(name for name, _ in NAMED)]),
+    JSON
+    | st.floats()
+    | st.sampled_from(
+        [4_111_111_111_111_111, 10**11, True, {}, [], *(text for text, _ in TEXTS), *dict(NAMED).values()]
+    ),
+    max_size=4,
+)
+
+
+@given(payload=FIELDS, meta=FIELDS, target=st.none() | st.text(max_size=20) | st.sampled_from(SECRETS))
+def test_the_quick_look_at_an_event_says_clean_of_nothing_that_the_whole_look_changes(
+    payload: dict[str, Any], meta: dict[str, Any], target: str | None
+) -> None:
+    given_meta = {"correlation_id": None, "version": "1.0", **meta}
+    for _ in "ab":  # looked at, and remembered
+        if is_seen_clean_event(payload, given_meta, target):
+            data = msgspec.json.encode({"target": target, "payload": payload, "meta": given_meta})
+            assert redacted_json(data) == data
+            assert redacted([payload, given_meta, target]) == [payload, given_meta, target]
+            assert json.loads(data) == {"target": target, "payload": payload, "meta": given_meta}  # no NaN became null
+
+
+@settings(max_examples=30)
+@given(asker=st.tuples(*[JSON] * 4), params=FIELDS, environment=FIELDS)
+def test_the_event_of_a_decision_is_what_the_whole_look_makes_of_it(
+    asker: tuple[Any, ...], params: dict[str, Any], environment: dict[str, Any]
+) -> None:
+    context = dict(zip(("agent_id", "agent_role", "action", "resource"), asker, strict=True))
+    recording, careful = RecordingStream(), Careful()
+    for stream in (recording, careful):
+        engine = PolicyEngine(event_stream=stream)
+        for _ in "ab":  # looked at, and remembered
+            engine.evaluate({**context, "params": params, "environment": environment})
+    assert len(recording.events) == 4, "each decision and its denial"
+    for quick, whole in zip(recording.events, careful.events, strict=True):
+        expected = json.loads(redacted_json(whole.encode()))["payload"]
+        assert (quick.type, _untimed(quick.payload)) == (whole.type, _untimed(expected))
+
+
+class Careful:
+    """A foreign stream, for which each event is made whole."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def publish(self, event: Event) -> None:
+        self.events.append(event)
+
+
+def _untimed(payload: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in payload.items() if name != "evaluation_time_us"}
+
+
+def test_a_meta_that_was_clean_and_was_changed_is_looked_at_again() -> None:
+    meta: dict[str, Any] = {"correlation_id": None, "version": "1.0", "note": "fine"}
+    assert is_seen_clean_event({}, meta, None)
+    meta["note"] = TEXTS[0][0]
+    assert not is_seen_clean_event({}, meta, None)
+    redaction.configure(names=["note"])
+    try:
+        assert not is_seen_clean_event({}, {**meta, "note": "fine"}, None)
+    finally:
+        redaction.configure()
 
 
 def test_what_was_seen_before_is_not_scanned_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,8 @@ def _start_numbers() -> None:
 _next_number: Callable[[], int]
 _start_numbers()
 at_fork(in_child=_start_numbers)
-_newest = 0  # milliseconds of the last id
+_newest = (0, "0", 0.0)
+"""Milliseconds of the last id, the same as text, and the time (Unix seconds) until which they are sure to stay so."""
 
 
 def mint_id(module: str, now: float) -> str:
@@ -48,13 +49,15 @@ def mint_id(module: str, now: float) -> str:
     stays.
     """
     global _newest
-    milliseconds = int(now * 1000)
-    # Without a lock, for a publish may interrupt another one of its thread: no thread or signal comes in between calls.
-    if milliseconds < _newest:
-        milliseconds = _newest
-    else:
-        _newest = milliseconds
-    return f"evt_{module}_{milliseconds}_{_next_number().to_bytes(8).hex()}"
+    _, text, until = _newest
+    if now >= until:
+        milliseconds = int(now * 1000)
+        # Without a lock, for a publish may interrupt another one of its thread: no thread or signal comes in between
+        # calls, and there is none in these two lines.
+        if milliseconds > _newest[0]:
+            _newest = milliseconds, f"{milliseconds}", milliseconds / 1000 + 0.000_999
+        text = _newest[1]
+    return f"evt_{module}_{text}_{_next_number().to_bytes(8).hex()}"
 
 
 def _id_at(module: str, timestamp: float) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
-from operator import attrgetter
-from typing import Any, cast
+from operator import attrgetter, itemgetter
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -17,6 +17,8 @@ from brain.policy.structs import struct_of
 from brain.redaction import are_known_clean, is_clean, is_known_clean
 
 _any_context: Any = dict.fromkeys(CONTEXT_FIELDS, Any)
+ASKER: Final = CONTEXT_FIELDS[:4]
+"""Who asks, for what: the fields of a context that are texts."""
 _OUTCOME = ("rule_id", "rule_name", "effect", "allowed", "reason", "warnings")
 Question: Any = struct_of(
     RuleEvaluated,
@@ -43,6 +45,7 @@ RecordedDecision: Any = struct_of(Event, "RecordedDecision", only=("id", "type",
 decode: Callable[[bytes], Any] = msgspec.json.Decoder(RecordedDecision).decode
 
 _outcome_fields = attrgetter(*_OUTCOME)
+_fields_of = itemgetter(*CONTEXT_FIELDS)
 _shadow_fields = attrgetter(*_Shadow.__struct_fields__)
 _EMPTY: Mapping[str, Any] = {name: {} if name in ("environment", "params") else None for name in CONTEXT_FIELDS}
 _known = frozenset(CONTEXT_FIELDS)
@@ -52,7 +55,8 @@ def question(context: Mapping[str, Any], took_us: float, shadow: Decision | None
     """The first part of the record, of a context of the six usual fields, and whether it is sure to hold no secret.
 
     None when a value is no JSON as it stands. `shadow` is the decision of the shadow rules where it would have come
-    first. Raises KeyError for a missing field, TypeError for what `any_question` has to look at.
+    first. Raises KeyError for a missing field, and TypeError for an object in the place of a text, which `any_question`
+    takes.
     """
     agent_id, agent_role = context["agent_id"], context["agent_role"]
     action, resource = context["action"], context["resource"]
@@ -70,10 +74,14 @@ def question(context: Mapping[str, Any], took_us: float, shadow: Decision | None
         clean = shadow is None and is_clean(*context.values())
     else:
         return None, False
-    asked = Question(agent_id, agent_role, action, resource, environment, params, took_us)
+    return _question(context, took_us, shadow), clean
+
+
+def _question(context: Mapping[str, Any], took_us: float, shadow: Decision | None) -> Any:
+    asked = Question(*_fields_of(context), took_us)
     if shadow is not None:
         asked.shadow = _Shadow(*_shadow_fields(shadow))
-    return asked, clean
+    return asked
 
 
 def outcome(decision: Decision) -> Any:
@@ -85,7 +93,7 @@ def any_question(given: Mapping[str, Any], took_us: float, shadow: Decision | No
     """As `question`, of any context: what rules saw of it as JSON, and what was absent, extra or no JSON."""
     context, substitutes = to_json_safe_marked(given)
     usual = {name: context.get(name, empty) for name, empty in _EMPTY.items()}
-    asked, _ = question(usual, took_us, shadow)
+    asked = _question(usual, took_us, shadow)
     if absent := [name for name in CONTEXT_FIELDS if name not in context]:
         asked.absent = absent
     if extra := {name: value for name, value in context.items() if name not in _known}:
@@ -95,23 +103,15 @@ def any_question(given: Mapping[str, Any], took_us: float, shadow: Decision | No
     return asked
 
 
-def denied(asked: Any, decision: Decision) -> Any:
-    """The payload of `policy.action_denied` that belongs to the record of a denial."""
-    return Denied(
-        asked.agent_id,
-        asked.agent_role,
-        asked.action,
-        asked.resource,
-        decision.rule_id,
-        decision.rule_name,
-        decision.reason,
-    )
+def denied(asker: Iterable[Any], decision: Decision) -> Any:
+    """The payload of `policy.action_denied` that belongs to the record of a denial of `asker`: ASKER of its context."""
+    return Denied(*asker, decision.rule_id, decision.rule_name, decision.reason)
 
 
 def refused(context: Mapping[str, Any], reason: str) -> DeniedAction:
     """The payload of `policy.action_denied` for a denial that no rule decided."""
-    known = {name: to_json_safe(context.get(name)) for name in CONTEXT_FIELDS}
-    return cast(DeniedAction, msgspec.to_builtins(denied(question(known, 0.0, None)[0], refusal(reason))))
+    asker = [to_json_safe(context.get(name)) for name in ASKER]
+    return cast(DeniedAction, msgspec.to_builtins(denied(asker, refusal(reason))))
 
 
 def recorded_context(payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter, itemgetter
 from sys import modules
 from time import time
 from typing import Any, Protocol
@@ -13,11 +14,11 @@ from brain.charter import Event, mint_id
 from brain.charter.context import CURRENT
 from brain.logs import Log
 from brain.policy.compiler import DECISION, ORDER, RuleEntry
-from brain.policy.decision_record import any_question, denied, outcome, question
+from brain.policy.decision_record import ASKER, any_question, denied, outcome, question
 from brain.policy.decisions import Decision
-from brain.policy.events import ACTION_DENIED, RULE_EVALUATED
+from brain.policy.events import ACTION_DENIED, RULE_EVALUATED, RuleEvaluated
 from brain.policy.structs import struct_of
-from brain.redaction import is_clean, memory, redacted_event
+from brain.redaction import is_clean, is_known_clean, is_seen_clean, memory, redacted_event
 from brain.stream import EventStream
 from brain.stream.publisher import Publisher, failures, publish_safely
 from brain.stream.tracing import SDK
@@ -68,7 +69,7 @@ def _careful(stream: Publisher) -> RecordDecision:
             asked = any_question({**context, **more} if more else context, took_us, _ahead(shadow, entry))
             publish_safely(stream, _event(_EVALUATED, asked, outcome(decision)))
             if not decision.allowed:
-                publish_safely(stream, _event(_DENIED, denied(asked, decision)))
+                publish_safely(stream, _event(_DENIED, denied(_asker_fields(asked), decision)))
         except Exception as error:  # noqa: BLE001  (a decision stands whatever becomes of its event; counted, logged)
             failures[_EVALUATED] += 1
             log.error("decision not recorded", error=str(error), total=failures[_EVALUATED])
@@ -91,11 +92,17 @@ _Beginning: Any = struct_of(
     Event, "Beginning", only=[name for name in Event.__struct_fields__ if name != "meta"], payload=Any
 )
 """An envelope but for its meta, which is put behind it with the outcome."""
+_Varying: Any = struct_of(RuleEvaluated, "Varying", only=("environment", "params", "evaluation_time_us"))
+"""What differs from decision to decision of one agent about one thing."""
 _encode = msgspec.json.Encoder().encode
+_asker_of, _asker_fields = itemgetter(*ASKER), attrgetter(*ASKER)
+_Asker: Any = struct_of(RuleEvaluated, "Asker", only=ASKER, **dict.fromkeys(ASKER, Any))
 
 _KEPT = 4_096
 _ends: dict[int, tuple[Decision, bytes, bool]] = memory()
 """By the id of a decision: that decision, its outcome as it stands in the event, and whether no secret is in it."""
+_askers: dict[tuple[Any, ...], bytes] = memory()
+"""By who asked and for what: these four fields as they stand in the event, of texts (or None) without a secret."""
 _metas: dict[str, tuple[Mapping[str, Any], bytes, bool]] = memory()
 """The same of the last meta: of all decisions without a correlation, or of many asked for in one request."""
 
@@ -109,6 +116,15 @@ def _end(decision: Decision) -> tuple[Decision, bytes, bool]:
     return end
 
 
+def _learn_asker(asker: tuple[Any, ...]) -> bytes | None:
+    if not all(one is None or type(one) is str for one in asker) or not is_seen_clean(*asker):
+        return None
+    if len(_askers) >= _KEPT:
+        _askers.clear()
+    known = _askers[asker] = b"," + _encode(_Asker(*asker))[1:-1]
+    return known
+
+
 def _close(meta: Mapping[str, Any]) -> tuple[Mapping[str, Any], bytes, bool]:
     close = _metas["last"] = meta, _encode(meta) + b"}", is_clean(meta)
     return close
@@ -120,10 +136,11 @@ _NO_END, _NO_CLOSE = (None, b"", False), (None, b"", False)
 def _quick(stream: EventStream, carefully: RecordDecision) -> RecordDecision:
     """The recorder for our own stream, which takes the bytes of an event: no event is made only to be encoded.
 
-    What a rule says, and the meta, are encoded and looked through once, and put behind the rest.
+    What a rule says, who asks for what, and the meta, are encoded and looked through once, and put behind the rest.
     A context that has not just the six fields, or values that are no JSON, is left to `carefully`.
     """
     publish, encode, meta_now, end_of, close_of = stream.publish_encoded, _encode, CURRENT.get, _ends.get, _metas.get
+    known_asker = _askers.get
 
     def record(
         context: Mapping[str, Any],
@@ -135,27 +152,52 @@ def _quick(stream: EventStream, carefully: RecordDecision) -> RecordDecision:
         if len(context) != 6 or SDK in modules:  # who traces wants whole events
             return carefully(context, entry, took_us, shadow, more)
         try:
-            asked, clean = question(context, took_us, shadow and _ahead(shadow, entry))
-            if asked is None:
-                return carefully(context, entry, took_us, shadow, more)
-            if more is not None:
-                asked.extra, clean = more, clean and is_clean(more)
+            asker, environment, params = _asker_of(context), context["environment"], context["params"]
             now, meta, decision = time(), meta_now(), entry[DECISION]
-            whose, ending, is_outcome_clean = end_of(id(decision), _NO_END)
+            whose, ending, clean = end_of(id(decision), _NO_END)
             if whose is not decision:
-                _, ending, is_outcome_clean = _end(decision)
+                _, ending, clean = _end(decision)
             of, close, is_meta_clean = close_of("last", _NO_CLOSE)
             if of is not meta:
                 _, close, is_meta_clean = _close(meta)
             event_id = mint_id("policy", now)
-            data = encode(_Beginning(event_id, _EVALUATED, _SOURCE, None, now, asked))[:-2] + ending + close
+            if (
+                (fields := known_asker(asker) or _learn_asker(asker)) is not None
+                and shadow is more is None
+                and type(params) is type(environment) is dict
+                and (not params or is_known_clean(params))
+                and (not environment or is_known_clean(environment))
+            ):
+                varying = _Varying(environment, params, took_us)
+                data = encode(_Beginning(event_id, _EVALUATED, _SOURCE, None, now, varying))[:-2] + fields
+            else:
+                asked, is_clean_too = _asked(context, took_us, shadow and _ahead(shadow, entry), more)
+                data = encode(_Beginning(event_id, _EVALUATED, _SOURCE, None, now, asked))[:-2]
+                clean = clean and is_clean_too
+            data += ending + close
         except Exception:  # noqa: BLE001  (a missing field, or whatever the values of the caller's own types raise)
             return carefully(context, entry, took_us, shadow, more)
-        shown = data if clean and is_outcome_clean and is_meta_clean else redacted_event(data)
+        shown = data if clean and is_meta_clean else redacted_event(data)
         publish(event_id, _EVALUATED, shown, True)
         if not decision.allowed:
             denial_id = mint_id("policy", now)
-            data_of_denial = _encode(_Envelope(denial_id, _DENIED, _SOURCE, None, now, denied(asked, decision), meta))
+            data_of_denial = _encode(_Envelope(denial_id, _DENIED, _SOURCE, None, now, denied(asker, decision), meta))
             publish(denial_id, _DENIED, data_of_denial, shown is data)  # it says a part of the same
 
     return record
+
+
+def _asked(
+    context: Mapping[str, Any], took_us: float, ahead: Decision | None, more: Mapping[str, Any] | None
+) -> tuple[Any, bool]:
+    """The question of a context of the six fields, and whether it holds no secret. Raises NotJson."""
+    asked, clean = question(context, took_us, ahead)
+    if asked is None:
+        raise NotJson
+    if more is not None:
+        asked.extra, clean = more, clean and is_clean(more)
+    return asked, clean
+
+
+class NotJson(Exception):
+    """A value of the context is no JSON as it stands."""

@@ -39,7 +39,8 @@ def note_newest(lock: int, first: int) -> None:
 def noted_bounds(folder: Path) -> Bounds | None:
     """What the journal should have; None where it is not noted, as by earlier versions."""
     try:
-        data = (folder / "lock").read_bytes()
+        with OwnedFile(folder / "lock", "r") as file:
+            data = file.read(2 * _DIGITS)
     except OSError:
         return None
     oldest, newest = data[:_DIGITS], data[_DIGITS : 2 * _DIGITS]

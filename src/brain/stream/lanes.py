@@ -8,16 +8,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from sys import modules
 from typing import TYPE_CHECKING, Any
 
 from brain.charter import Event
+from brain.charter.context import CURRENT, wake_of
 from brain.errors import EnvelopeError
 from brain.logs import Log
 from brain.stream.dead_letters import with_attempt
 from brain.stream.group import Delivery
 from brain.stream.retry import retry_delay
 from brain.stream.threads import Call
-from brain.stream.tracing import handling
+from brain.stream.tracing import SDK, handling
 
 if TYPE_CHECKING:
     from brain.stream.consumer import Consumer, DeliveryOptions
@@ -290,11 +292,18 @@ class HandlerRun:
         lane.now = lane.started = time.monotonic()
         error = ""
         try:
-            with handling(event, consumer.group.name):
-                if consumer.is_async:
+            if consumer.is_async and SDK not in modules:  # nearly always: as `handling` does it, without its calls
+                before = CURRENT.set(wake_of(event))
+                try:
                     await consumer.handler(event)  # type: ignore[misc]
-                else:
-                    await self._in_thread(lane, event)
+                finally:
+                    CURRENT.reset(before)
+            else:
+                with handling(event, consumer.group.name):
+                    if consumer.is_async:
+                        await consumer.handler(event)  # type: ignore[misc]
+                    else:
+                        await self._in_thread(lane, event)
         except BaseException as raised:
             if self._goes_through(lane, raised):
                 raise

@@ -47,6 +47,8 @@ BACKLOG = 5000  # records waiting from which on CRITICAL ones go first
 KEPT_SEGMENTS = 16  # stored segments kept for a backend that may come back empty
 ORPHANS = 64  # journals of ended processes taken up at a time; each needs up to three descriptors
 _HOUSEKEEPING = 0.5  # seconds
+_AFTER_OTHERS = 0.002
+"""Seconds after an event was stored in which whoever waits for it has the interpreter to himself."""
 GATHER_SECONDS = 0.005
 """How long events are gathered before the next append, while they come faster than BUSY and nobody awaits a receipt."""
 BUSY = 1000.0  # events a second
@@ -376,7 +378,7 @@ class Shipper:
         self._own.close()
         for orphan in self._orphans:
             orphan.close()
-        self._journal.close()
+        self._journal.leave_to_parent()
 
     def _end(self) -> None:
         """What the thread does at its end."""
@@ -441,10 +443,7 @@ class Shipper:
             if self._is_busy(self._own.next - before):
                 self._waking.wait(GATHER_SECONDS)
             elif not worked or self._is_done():
-                self.idle = True
-                if self._journal.next_seq <= self._own.next:
-                    self._waking.wait(_HOUSEKEEPING)
-                self.idle = False
+                self._sleep(_HOUSEKEEPING)
 
     def _is_busy(self, stored: int) -> bool:
         """Whether it is better to gather than to store at once; so many events were stored just now.
@@ -458,6 +457,18 @@ class Shipper:
         awaited = self._waiters or self._flushes or self._draining
         return many and not awaited and self._journal.next_seq - self._own.next < BATCH
 
+    def _wait_for_others(self) -> None:
+        """Let those who were woken by what was stored go on: what follows is not urgent, and would be in their way."""
+        if self._is_done() and not (self._flushes or self._draining):
+            self._sleep(_AFTER_OTHERS)
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait until something is published, at most so long."""
+        self.idle = True
+        if self._journal.next_seq <= self._own.next:
+            self._waking.wait(seconds)
+        self.idle = False
+
     def _is_done(self) -> bool:
         """Whether there is nothing to store, so that there is no need to look at the files once more."""
         return not self._orphans and self._journal.next_seq <= self._own.next
@@ -469,9 +480,11 @@ class Shipper:
         records, positions = self._own.ship()
         if records:
             self._announce(records, positions)
+            self._wait_for_others()
             self.store_delays.observe(records[0].data)
         self._journal.prepare()
-        if time.monotonic() >= self._next_housekeeping:
+        late = time.monotonic() - self._next_housekeeping
+        if late >= 0 and (self._is_done() or late >= _HOUSEKEEPING):
             self._housekeeping()
         moved = bool(records)
         for orphan in list(self._orphans):
@@ -524,6 +537,7 @@ class Shipper:
             self._own.look_again()
         if self._own.recall():
             self._own.trim(self._safe)
+        self._backend.tidy()
         for orphan in list(self._orphans):
             if self._guarded(orphan, self._finish_theirs):
                 self._orphans.remove(orphan)

@@ -25,7 +25,7 @@ from brain.locks import InterruptibleLock
 from brain.logs import Log
 from brain.platform import at_fork
 from brain.plugins import catalogue
-from brain.redaction import is_seen_clean, redacted_event, use_key_file
+from brain.redaction import is_seen_clean_event, redacted_event, use_key_file
 from brain.redaction import prepare as prepare_redaction
 from brain.redis_client.url import masked, parse
 from brain.store import Store
@@ -264,7 +264,7 @@ class EventStream(OutboxStream):
             return traced
         try:
             event_id, event_type = event.id, event.type
-            is_clean = is_seen_clean(event.payload, event.meta, event.target)
+            is_clean = is_seen_clean_event(event.payload, event.meta, event.target)
             if is_clean and type(event) is Event:
                 data = encode_plain(event)
             else:

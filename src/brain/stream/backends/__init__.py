@@ -116,6 +116,9 @@ class Backend(Protocol):
         The woken would be in their way. Who is not woken looks in a moment.
         """
 
+    def tidy(self) -> None:
+        """Have done, by a thread of its own, what the storage needs now and then. Called at a quiet moment."""
+
     def mark(self, producer: str) -> str:
         """The producer's stored mark, or ""."""
 

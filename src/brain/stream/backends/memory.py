@@ -90,6 +90,9 @@ class MemoryBackend:
     def wake_others(self) -> None:
         """As Backend says. This very memory has no others."""
 
+    def tidy(self) -> None:
+        """As Backend says. There is nothing to do."""
+
     def mark(self, producer: str) -> str:
         """As Backend says."""
         return self._marks.get(producer, "")

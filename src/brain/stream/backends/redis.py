@@ -81,6 +81,9 @@ class RedisBackend:
     def wake_others(self) -> None:
         """As Backend says. Redis has woken them."""
 
+    def tidy(self) -> None:
+        """As Backend says. Redis does so itself."""
+
     def mark(self, producer: str) -> str:
         """As Backend says."""
         with self._errors():

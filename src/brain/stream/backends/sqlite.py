@@ -167,6 +167,12 @@ class SQLiteBackend:
         """As Backend says."""
         touch(self._log_file)
 
+    def tidy(self) -> None:
+        """As Backend says: it takes the write-ahead log into the database."""
+        if self._untidied >= _TIDIED_AFTER and time.monotonic() - self._tidied_at >= _TIDIED_EVERY:
+            self._untidied, self._tidied_at = 0, time.monotonic()
+            threading.Thread(target=self._tidy, name="brain-tidier", daemon=True).start()
+
     def mark(self, producer: str) -> str:
         """As Backend says."""
         rows = self._query("SELECT mark FROM producers WHERE name = ?", producer)
@@ -545,9 +551,6 @@ class SQLiteBackend:
         except sqlite3.Error as error:
             raise Unavailable(f"stream: {explained(self.path, error)}") from error
         self._untidied += 1
-        if self._untidied >= _TIDIED_AFTER and time.monotonic() - self._tidied_at >= _TIDIED_EVERY:
-            self._untidied, self._tidied_at = 0, time.monotonic()
-            threading.Thread(target=self._tidy, name="brain-tidier", daemon=True).start()
 
     def _tidy(self) -> None:
         """Take what the write-ahead log holds into the database; what cannot be taken now is taken the next time."""
