@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from support.planting import bodies, examples, filled
 from support.secrets_planted import SECRETS, TEXTS, found_in
 from support.server import ServeProcess, brain, running_server, without_consumers
 from support.sizes import sizes
-from support.waiting import wait_until
+from support.waiting import until, wait_until
 
 
 def plant(client: httpx.Client, every: int) -> int:
@@ -94,6 +95,36 @@ async def test_an_agent_whose_name_looks_like_a_secret_is_contained(tmp_path: Pa
         assert await is_allowed()
         assert (await client.put("/api/policy/kill-switch", json={"reason": said, "allow": [agent]})).status_code == 200
         assert await is_allowed()
+
+
+async def test_an_agent_is_contained_by_what_its_events_say(tmp_path: Path) -> None:
+    """They have the mark of a name that looks like a secret, and so have threats and what answers them."""
+    agent = TEXTS[0][0]
+    async with running_server(without_consumers(f"sqlite:///{tmp_path}/b.db")) as (_, client):
+        rule = {"id": "all", "name": "All", "effect": "ALLOW", "conditions": [], "everyone": True}
+        assert (await client.post("/api/policy/rules", json=rule)).status_code == 201
+
+        async def decision(agent_id: str) -> dict[str, Any]:
+            answer = await client.post("/api/policy/evaluate", json={"agent_id": agent_id, "action": "read"})
+            found: dict[str, Any] = answer.json()
+            return found
+
+        assert (await decision(agent))["allowed"]
+        said: list[str] = []
+
+        async def is_told() -> bool:
+            events = (await client.get("/api/events?pattern=policy.rule_evaluated")).json()["events"]
+            said[:] = [one["event"]["payload"]["agent_id"] for one in events]
+            return bool(said)
+
+        await until(is_told)
+        assert found_in(said[0]) == []
+        made = await client.post("/api/policy/containments", json={"agent_id": said[0], "reason": "threat", "ttl": 60})
+        assert made.status_code == 201
+        assert (await decision(agent))["rule_id"] == made.json()["id"]
+        assert (await decision(TEXTS[1][0]))["allowed"]
+        assert (await client.delete(f"/api/policy/containments/{said[0]}")).status_code == 204
+        assert (await decision(agent))["allowed"]
 
 
 async def test_who_did_it_is_kept_without_secrets(tmp_path: Path) -> None:
