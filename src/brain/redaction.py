@@ -461,6 +461,16 @@ def redacted_text(text: str) -> str:
     return _in_text(text, "")
 
 
+def may_hold_secret(data: bytes) -> bool:
+    """Whether a closer look at these bytes, of any form, is worth it: one pass over them."""
+    return _state.enabled and _text_scanner()(data)
+
+
+def holds_secret(text: str, name: str = "id") -> bool:
+    """Whether there is a secret in the text; under the `name` of an id, a number that may be a card's is none."""
+    return not is_clean(text) and redacted(text, name) != text
+
+
 def _walk(value: Any, name: str, depth: int = 0) -> Any:
     if depth > _DEPTH:
         return value

@@ -17,6 +17,7 @@ from brain.policy.codec import MARKER
 from brain.policy.containment import containment_rule, kill_switch_rule
 from brain.policy.measures import Measures
 from brain.policy.stored_rules import read_rules, remove_unreadable
+from brain.redaction import redacted
 from brain.store import Store, open_store
 from support.clock import Clock
 from support.old_stores import fill_old_store
@@ -229,3 +230,30 @@ def test_a_kill_switch_holds_while_others_take_over_many_rules(url: str) -> None
     for store in stores:
         store.close()
     assert sorted(late)[len(late) // 2] < 0.2, late
+
+
+@pytest.mark.parametrize("agent_id", ["worker ghp_" + "x" * 36, "4111111111111111", "Bearer " + "k3" * 20])
+def test_an_agent_is_contained_by_the_mark_that_events_have_of_its_id(agent_id: str) -> None:
+    clock = Clock()
+    engine = PolicyEngine(clock=clock)
+    engine.add_rule(Rule(id="all", name="All", effect="ALLOW", conditions=[]))
+    context = {"agent_id": agent_id, "action": "read", "resource": "db", "environment": {}, "params": {}}
+    for mark in {redacted(agent_id, "agent_id"), redacted(agent_id, "source")} - {agent_id}:
+        assert engine.evaluate(context).allowed
+        contained = engine.contain(mark, ttl=60, reason="a threat from it")
+        decision = engine.evaluate(context)
+        assert (decision.allowed, decision.rule_id) == (False, contained.id)
+        assert not engine.preview({"agent": {"id": agent_id}, "action": "read"}).allowed
+        assert engine.allowed_actions(agent_id, ["read"]) == []
+        won = [(trace.rule_id, trace.matched) for trace in engine.explain(context).rules if trace.outcome == "won"]
+        assert won == [(contained.id, True)]
+        assert engine.evaluate({**context, "agent_id": agent_id.replace("x", "y").replace("k", "j")[:-1]}).allowed
+        assert engine.evaluate({**context, "agent_id": None}).allowed
+        engine.kill_switch(reason="incident 12", allow=[agent_id])
+        assert engine.evaluate(context).rule_id == contained.id, "as with an agent whose id is none"
+        engine.lift(mark)
+        assert engine.evaluate(context).allowed, "the kill switch lets it by"
+        engine.lift_kill_switch()
+        engine.contain(mark, ttl=60, reason="a threat from it")
+        clock.advance(61)
+        assert engine.evaluate(context).allowed

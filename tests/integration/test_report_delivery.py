@@ -22,6 +22,7 @@ from brain.kit.outbox import ReportDelivery, metadata, put_health, put_threat, r
 from brain.kit.outbox.reports import reports
 from brain.kit.protocols import HealthReport, HealthReports, ThreatReport
 from brain.plugins import PluginContext
+from brain.redaction import redacted_text
 from brain.settings import Settings
 from brain.store import open_store
 from brain.threats.service import ThreatService
@@ -161,3 +162,23 @@ async def test_a_kill_before_they_are_deleted_delivers_them_again_to_no_effect(
         assert len(ImmuneService(None, context.store).get_recent_events()) == 1
         (threat,) = await ThreatService(None, context.store).list_threats()
         assert threat.metadata["evidence"] == {"reports": 1}
+
+
+async def test_reports_about_names_that_others_chose_are_delivered(tmp_path: Path) -> None:
+    """Blank, too long or with a secret: no such name keeps a report from those who take it."""
+    secret = "ghp_" + "x" * 36
+    async with opened(tmp_path) as context:
+        with context.database.begin() as db:
+            for number, name in enumerate((" ", "a" * 600, secret)):
+                message = f"{name} is ill " * 300
+                put_health(db, "test", replace(ILL, module=name, message=message, details={"by": name}), 5.0)
+                attack = replace(ATTACK, source=name, description=message, reading=f"{number} {name}")
+                put_threat(db, "test", attack, 5.0)
+        assert not [row for row in kept(context) if secret in str(row)]
+        delivery = ReportDelivery(context)
+        assert await delivery.deliver()
+        assert kept(context) == []
+        modules = {event.module for event in ImmuneService(None, context.store).get_recent_events()}
+        sources = {threat.source for threat in await ThreatService(None, context.store).list_threats()}
+        assert modules == {"test: nameless", "a" * 199 + "…", redacted_text(secret)}
+        assert sources == {"test: nameless", "a" * 499 + "…", redacted_text(secret)}

@@ -11,8 +11,8 @@ from support.secrets_planted import planted
 
 OPEN = ("environment", "params", "metadata", "details", "payload", "evidence", "data", "labels", "attributes", "input")
 """Fields that take any object."""
-IDS = frozenset({"agent_id", "allow"})
-"""What things are looked up by stays, and numbers in it are no cards: docs/privacy.md says so."""
+KEPT = frozenset({"agent_id", "allow", "input", "context", "result"})
+"""What things are looked up by stays, and what tasks are given and give back: docs/privacy.md says so."""
 WITHOUT = {
     "/api/access/": "a name that holds a secret is refused",
     "/api/metrics/definitions": "what a definition holds it must count by: docs/privacy.md says so",
@@ -68,5 +68,5 @@ def bodies(example: dict[str, Any], texts: Iterator[str]) -> Iterator[dict[str, 
             yield {**example, name: planted()}
     for path in leaves(example):
         text = next(texts)
-        if IDS.isdisjoint(path):
+        if KEPT.isdisjoint(path):
             yield replaced(example, path, text)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from brain.alerting.matchers import parse_matcher, parse_matchers
+from brain.alerting.matchers import MATCHER_CHARACTERS, parse_matcher, parse_matchers
 from brain.errors import InvalidInput
 
 
@@ -46,3 +46,11 @@ def test_a_matcher_is_read_again_as_it_was(operator: str, value: str) -> None:
     made = parse_matcher(f'agent{operator}"{value}"')
     assert (made.operator, made.value) == (operator, value)
     assert parse_matcher(str(made)) == made
+
+
+def test_a_matcher_whose_kept_form_is_too_long_is_refused() -> None:
+    """Else a silence could be added that nobody can read, list or remove."""
+    short, long = ("agent= ~" + "x" * (length - 8) for length in (MATCHER_CHARACTERS - 1, MATCHER_CHARACTERS))
+    assert len(str(parse_matcher(short))) == MATCHER_CHARACTERS
+    with pytest.raises(InvalidInput, match="at most"):
+        parse_matcher(long)

@@ -10,7 +10,7 @@ import msgspec
 from brain.access.models import Role
 from brain.charter import Principal
 from brain.errors import InvalidInput
-from brain.redaction import redacted
+from brain.redaction import holds_secret
 
 SIGNATURE = "signature"
 """How a principal is proven by a signature of an agent's key; sessions are given for it alone."""
@@ -71,5 +71,5 @@ def checked_agent_id(agent_id: str) -> str:
 
 def check_no_secret(field: str, text: str) -> None:
     """Raise InvalidInput for a name in which there is a secret: names are shown, and no mark can stand for one."""
-    if redacted(text, "name_id") != text:  # a number that may be a card's is an id here
+    if holds_secret(text):
         raise InvalidInput(f"{field}: holds what looks like a key, a token or a password; take another name")

@@ -47,12 +47,16 @@ class Matcher:
 def parse_matcher(text: str) -> Matcher:
     """The matcher written in `text`; quotes around the value are not part of it. Raises InvalidInput."""
     found = _WRITTEN(text)
-    if found is None or len(text) > MATCHER_CHARACTERS:
+    matcher = None if found is None or len(text) > MATCHER_CHARACTERS else _matcher(text, *found.groups())
+    if matcher is None or len(str(matcher)) > MATCHER_CHARACTERS:  # what is kept of it must be read again
         raise InvalidInput(
             f"matcher {text[:100]!r}: write label=value, label!=value, label=~pattern or label!~pattern, "
             f"in at most {MATCHER_CHARACTERS} characters"
         )
-    label, operator, value = found.groups()
+    return matcher
+
+
+def _matcher(text: str, label: str, operator: str, value: str) -> Matcher:
     if len(value) >= 2 and value[0] == value[-1] == '"':
         value = value[1:-1]
     if operator not in ("=~", "!~"):

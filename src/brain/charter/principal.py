@@ -57,6 +57,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         return {"kind": self.kind, "name": self.name, "how": self.how, "address": self.address}
 
 
+_WHOSE = frozenset({"principal", "on_behalf_of", "delegation"})
 _ACTING: ContextVar[Principal | None] = ContextVar("brain_principal", default=None)
 
 
@@ -101,6 +102,11 @@ def _meta_of(principal: Principal) -> dict[str, Any]:
         "on_behalf_of": principal.chain[0],
         "delegation": list(principal.chain),
     }
+
+
+def whose() -> Mapping[str, Any]:
+    """Of the meta that new events get, what says whose doing they are: for work that is carried out elsewhere."""
+    return {name: value for name, value in CURRENT.get().items() if name in _WHOSE}
 
 
 def current_principal() -> Principal | None:

@@ -30,6 +30,7 @@ from brain.errors import BrainError, Unavailable
 from brain.extras import needs
 from brain.json_text import JSON_FAULTS
 from brain.logs import Log
+from brain.redaction import redacted_body
 from brain.neutral import json_bytes
 from brain.stream.retry import retry_delay
 
@@ -311,7 +312,7 @@ class Sender:
         status = response.status_code
         if status < 300:
             return Answer(status, dict(response.headers), body)
-        said = words(body)
+        said = words(redacted_body(body))  # it is logged and kept
         if status >= 500 or status in _LATER:
             wait = read_retry_after(response.headers.get("retry-after"), self._clock(), self._retries.max_retry_after)
             hint = "; check the credentials in the settings" if status in _CREDENTIALS else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Sequence
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from math import hypot, isfinite
 from typing import Any
@@ -71,6 +72,8 @@ class _Waiting:
     result: asyncio.Future[CommandResult]
     admitted: bool
     """Whether its lease was checked when it was given."""
+    context: Context = field(default_factory=copy_context, compare=False)
+    """Of whoever asked for it."""
 
 
 class RobotControl:
@@ -146,7 +149,7 @@ class RobotControl:
                 if one.result.done():
                     continue  # whoever asked for it is gone
                 try:
-                    result = await self._send(one.command)
+                    result = await asyncio.create_task(self._send(one.command), context=one.context)  # events say whose
                 except Refusal as refused:
                     if one.admitted and refused.code is RefusalCode.NO_LEASE:
                         refused.code = RefusalCode.LEASE_ENDED

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from brain.missions.claiming import Claim, Hold, hold, take_all
-from brain.missions.finishing import Completion, Failure, GivenBack, Heartbeat, beat, complete_all, fail, give_back
+from brain.missions.finishing import Completion, Failure, GivenBack, Held, Heartbeat, beat, complete_all, fail, give_back
 from brain.missions.leases_lost import see
 from brain.missions.transaction import MissionTransaction
 
@@ -28,6 +28,8 @@ def carry_out(change: MissionTransaction, calls: Sequence[Any]) -> list[Any]:
         outcomes = complete_all(change, [call for _, call in done])
         answers.update(zip((place for place, _ in done), outcomes, strict=True))
     for place, call in enumerate(calls):
+        if isinstance(call, Held | Hold) and not isinstance(call, Completion):
+            change.events.whose[call.task] = call.who
         match call:
             case Failure():
                 answers[place] = fail(change, call)

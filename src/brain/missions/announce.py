@@ -13,8 +13,10 @@ import sqlalchemy as sa
 
 from brain.charter import VERSION, Event, EventType
 from brain.charter.envelope import mint_id
+from brain.charter.principal import whose
 from brain.kit.outbox import put_encoded
 from brain.missions.plugin import PLUGIN
+from brain.redaction import redacted_event
 from brain.stream.outbox_rows import encoded
 
 _ROW_BYTES = 1 << 18
@@ -45,6 +47,8 @@ class Announcements:
     """Collects events; `put` writes them in the caller's transaction."""
 
     def __init__(self, now: float) -> None:
+        self.whose: dict[str, Mapping[str, Any]] = {}
+        """Who changes a task, by its id, where not all of the transaction is one request's."""
         self._now = now
         self._lines: list[bytes] = []
 
@@ -56,7 +60,8 @@ class Announcements:
 
     def add_typed(self, declared: EventType[P], payload: P, target: str, correlation_id: str | None) -> None:
         """As `add`, for a payload that the type checker has seen."""
-        meta = {"correlation_id": correlation_id, "version": VERSION}
+        who = self.whose[target] if target in self.whose else whose()
+        meta = {"correlation_id": correlation_id, "version": VERSION, **who}
         id = mint_id(declared.module, self._now)
         line = _encode(_Line(id, declared.name, declared.source, target, self._now, payload, meta))
         if len(line) > _SHORT or b"null" in line:  # the encoder writes what is no number as null, for one
@@ -70,7 +75,7 @@ class Announcements:
                 meta=meta,
             )
             line = encoded(event)
-        self._lines.append(line)
+        self._lines.append(redacted_event(line))
 
     def put(self, db: sa.Connection) -> None:
         """Write what was collected, in order."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from brain import limits
+from brain.charter.principal import whose
 from brain.missions.bulk import BulkStatement, document, not_among
 from brain.missions.events import MISSION_WAITING, TASK_STARTED, TaskStarted
 from brain.missions.models import TaskStatus
@@ -64,6 +65,7 @@ class Claim:
 
     wanted: Wanted
     tasks: tuple[str, ...]
+    who: Mapping[str, Any] = field(default_factory=whose, kw_only=True, compare=False)
 
 
 class ClaimedTask(msgspec.Struct, frozen=True):
@@ -89,6 +91,7 @@ class Hold:
     approval: str
     question: str
     until: float | None
+    who: Mapping[str, Any] = field(default_factory=whose, kw_only=True, compare=False)
 
 
 def candidates(db: sa.Connection, wanted: Wanted, without: Collection[str], limit: int, now: float) -> list[Candidate]:
@@ -133,6 +136,7 @@ def take_all(change: MissionTransaction, claims: Sequence[Claim]) -> list[list[C
             "lease": task.token,
             "started_at": change.now,
         }
+        change.events.whose[id] = claims[place].who
         change.events.add_typed(TASK_STARTED, started, id, change.correlation_id(task.mission))
         about = (id, task.mission, task.name, task.type, document(task.input), change.context(task.mission))
         given[place].append(ClaimedTask(*about, task.attempts, task.token, task.lease_until))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from typing import Any
 
 from brain.errors import Unavailable
@@ -36,7 +37,7 @@ class GroupCommitter:
         answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((call, answered))
         if self._running is None:
-            self._running = asyncio.create_task(self._commit())
+            self._running = asyncio.create_task(self._commit(), context=Context())  # not of the first request
         return await answered
 
     async def _commit(self) -> None:

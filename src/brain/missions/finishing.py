@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
@@ -15,6 +15,7 @@ import msgspec
 import sqlalchemy as sa
 
 from brain.charter import HealthKind, HealthSeverity
+from brain.charter.principal import whose
 from brain.errors import BrainError, NotFound
 from brain.kit.leases import LeaseLost
 from brain.kit.outbox.table import without_nul
@@ -25,6 +26,7 @@ from brain.missions.models import MissionStatus, TaskStatus
 from brain.missions.stopping import cancel_tasks, give_up_undoing, settle, stop
 from brain.missions.tables import AGENTS, TASKS, has_status
 from brain.missions.transaction import Mission, MissionTransaction, Task, is_possible
+from brain.redaction import redacted_text
 
 PROGRESS_EVERY = 10.0
 """Seconds between two events that say how far one task is."""
@@ -71,6 +73,8 @@ class Held:
 
     task: str
     token: int
+    who: Mapping[str, Any] = field(default_factory=whose, kw_only=True, compare=False)
+    """Of the meta of events: whose doing it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,7 @@ def complete_all(change: MissionTransaction, given: Sequence[Completion]) -> lis
         places = {id: place for place, (id, _) in enumerate(first)}
         completed = sorted(completed, key=lambda task: places[task.id])
         _credit(change, completed)
+        change.events.whose.update((task.id, first[task.id, task.token].who) for task in completed)
         after_completion(change, completed)
     done = {(task.id, task.token) for task in completed}
     left = [one.task for one in given if (one.task, one.token) not in done]
@@ -195,7 +200,7 @@ def fail(change: MissionTransaction, failure: Failure) -> BrainError | None:
     if (fault := lease_fault(task, failure, change.now)) is not None:
         return fault
     assert task is not None
-    fail_task(change, task, without_nul(failure.error), retry=failure.retry)
+    fail_task(change, task, without_nul(redacted_text(failure.error)), retry=failure.retry)
     return None
 
 

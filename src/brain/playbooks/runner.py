@@ -26,6 +26,7 @@ from brain.playbooks.records import Begun, Run, RunRecords
 from brain.playbooks.settings import PlaybookSettings
 from brain.playbooks.steps import KINDS, Doing, Effects, is_idempotent, perform
 from brain.plugins import PluginContext
+from brain.redaction import redacted_text
 from brain.stream.change_signal import ChangeSignal
 from brain.stream.retry import Backoff
 
@@ -286,6 +287,7 @@ class Runner:
         await for_tasks(self._database, self._records.end_step, run, state, detail)
 
     async def _failed(self, run: Run, state: StepState, detail: str) -> bool:
+        detail = redacted_text(detail)  # an error may quote what it was given
         await self._end(run, state, detail)
         return await self._finish(run, RunState.FAILED, f"step {run.step + 1}: {detail}")
 

@@ -12,6 +12,7 @@ from brain.charter import Effect
 from brain.policy.compiler import DECISION, Mismatch
 from brain.policy.decisions import Decision, default_decision
 from brain.policy.json_safe import to_json_safe
+from brain.policy.masked_agents import as_named
 from brain.policy.models import Condition, Mode, Rule
 from brain.policy.normalisation import normalise
 from brain.policy.predicates import holds
@@ -95,7 +96,8 @@ class Explanation:
 def explain(rules: RulesSnapshot, context: Mapping[str, Any], now: float) -> Explanation:
     """The explanation under this set of rules as of `now`."""
     decision = rules.find(context)[DECISION]
-    traces = [_trace(rule, decision.rule_id, context, now, rules.index.mismatch) for rule in rules.ordered]
+    won, mismatch = decision.rule_id, rules.index.mismatch
+    traces = [_trace(rule, won, as_named(rule, context), now, mismatch) for rule in rules.ordered]
     return Explanation(decision, _why(decision, traces, rules.index.default[DECISION].effect), tuple(traces))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from brain.charter import Effect
 from brain.locks import InterruptibleLock
 from brain.policy.compiler import DECISION, Find, Index, Mismatch, RuleEntry
+from brain.policy.masked_agents import names_mark, or_by_mark
 from brain.policy.models import RESTRICTIVENESS, Mode, Rule
 from brain.store import forking
 
@@ -170,6 +171,8 @@ def _above(below: Find, measures: RuleSet) -> Find:
     if not measures.index.tables:
         return below
     first, nothing = measures.find, measures.index.default
+    if any(map(names_mark, measures.rules.values())):
+        first = or_by_mark(first, nothing)
 
     def find(context: Mapping[str, Any]) -> RuleEntry:
         entry = first(context)

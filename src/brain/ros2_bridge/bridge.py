@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+import msgspec
 import sqlalchemy as sa
 
 from brain.charter import EventType, HealthKind, HealthSeverity, Severity
-from brain.errors import NotFound
+from brain.errors import BrainError, NotFound
 from brain.kit import outbox
 from brain.kit.database import OUTAGE, create_tables
 from brain.kit.database_threads import for_tasks
 from brain.kit.protocols import EffectGuard, HealthReport, MotionInterlock, ThreatReport
 from brain.logs import Log
+from brain.redaction import redacted, redacted_text
 from brain.ros2_bridge.calls import CallGate, ServiceGate
 from brain.ros2_bridge.events import GRAPH_CHANGED, LINK_DOWN, LINK_UP, RECORDING_CLOSED, TOPIC_SILENT, TOPIC_SUMMARY
 from brain.ros2_bridge.gate import CommandGate
@@ -143,7 +145,7 @@ class Bridge:
 
     async def went_down(self, reason: str) -> None:
         """The link is down."""
-        self.up, self.reason, self._up_at = False, reason[:500], None
+        self.up, self.reason, self._up_at = False, redacted_text(reason)[:500], None
         for gate in self._stopped:
             gate.link_down()
         for service in self.services.values():
@@ -158,15 +160,25 @@ class Bridge:
         if message.topic in self._windows:
             self._windows[message.topic].add(now, message.size)
             self._silent.discard(message.topic)
-        if self._recorder is not None and message.topic in self.totals:
-            self._recorder.add(message, self.totals[message.topic].type)
-        if self.viewers is not None and message.topic in self.totals:
-            self.viewers.show(self.name, self.totals[message.topic].type, message)
+        if message.topic in self.totals and (self._recorder is not None or self.viewers is not None):
+            self._show(message, self.totals[message.topic].type)
         for feed in self._feeds.get(message.topic, ()):
             feed.add(message.topic, message.message, now)
         gate = self.gates.get(message.topic)
         if gate is not None and not gate.is_own(message.message):
             self._note_rogue(gate, now)
+
+    def _show(self, message: Received, type: str) -> None:
+        """Give it to the recording and to viewers, without secrets."""
+        try:
+            shown = message.without_secrets(type)
+        except BrainError as error:
+            log.warning("a message is not recorded: its secrets cannot be replaced", link=self.name, error=str(error))
+            return
+        if self._recorder is not None:
+            self._recorder.add(shown, type)
+        if self.viewers is not None:
+            self.viewers.show(self.name, type, shown)
 
     def unread(self, topic: str, reason: str) -> None:
         """A message came that could not be read; the link counted it."""
@@ -175,6 +187,7 @@ class Bridge:
 
     def graph_changed(self, graph: Graph) -> None:
         """The peer tells of other nodes, topics, services or actions than before."""
+        graph = msgspec.convert(redacted(msgspec.to_builtins(graph)), Graph)
         before, now = set() if self.graph is None else self.graph.names(), graph.names()
         self.graph = graph
         added, removed = sorted(now - before), sorted(before - now)

@@ -15,6 +15,7 @@ from brain.charter import EventType
 from brain.errors import Conflict, InvalidInput, NotNow, Unavailable
 from brain.kit.database import OUTAGE
 from brain.kit.protocols import EffectGuard, MotionInterlock
+from brain.redaction import redacted, redacted_text
 from brain.ros2_bridge.admission import Admission, NotAdmitted
 from brain.ros2_bridge.events import COMMAND_REFUSED, COMMAND_SENT, SERVICE_ANSWERED
 from brain.ros2_bridge.links import Link
@@ -157,7 +158,8 @@ class ServiceGate(CallGate):
         finally:
             seconds = asyncio.get_running_loop().time() - began
             self.counts[outcome] += 1
-            ended = {"outcome": outcome, "reason": words[:_LONGEST], "seconds": seconds, "answer": text_of(answer)}
+            why = redacted_text(words)[:_LONGEST]
+            ended = {"outcome": outcome, "reason": why, "seconds": seconds, "answer": text_of(answer)}
             subject = self._subject(agent)
             subject = {"service": subject.pop("topic"), **subject}
             del subject["kind"]
@@ -188,5 +190,5 @@ def args_hash(request: Mapping[str, Any]) -> str:
 
 
 def text_of(answer: Mapping[str, Any]) -> str:
-    """The answer as JSON for an event, cut off where it is long; empty when there is none."""
-    return msgspec.json.encode(answer).decode()[:_LONGEST] if answer else ""
+    """The answer as JSON for an event, without secrets, cut off where it is long; empty when there is none."""
+    return msgspec.json.encode(redacted(answer)).decode()[:_LONGEST] if answer else ""

@@ -16,6 +16,7 @@ from msgspec import Meta
 from brain.errors import BrainError, InvalidInput, NotFound, NotNow, Unavailable
 from brain.kit.protocols import EffectGuard, MotionInterlock
 from brain.logs import Log
+from brain.redaction import redacted, redacted_text
 from brain.ros2_bridge.admission import Admission, NotAdmitted
 from brain.ros2_bridge.calls import Announce, CallGate, text_of
 from brain.ros2_bridge.events import GOAL_CHANGED
@@ -201,8 +202,8 @@ class GoalGate(CallGate):
         else:
             size = len(msgspec.json.encode(found.values))
             words = "" if size <= _LARGEST else f"its result of {size:,} bytes is not kept"
-            goal.answer = {} if words else dict(found.values)
-            self._end(goal, found.status, found.words or words or goal.reason)
+            goal.answer = {} if words else redacted(dict(found.values))  # everybody who may read sees it
+            self._end(goal, found.status, redacted_text(found.words) or words or goal.reason)
 
     async def _try_to_cancel(self, goal: _Goal, reason: str) -> None:
         """Cancel it; one that was lost with its link is over then, since nobody will tell how it ended."""

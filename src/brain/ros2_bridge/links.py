@@ -7,8 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from brain.errors import MissingExtra
 from brain.logs import Log
+from brain.redaction import may_hold_secret, redacted, redacted_text
 from brain.ros2_bridge.graph import Graph
 from brain.ros2_bridge.settings import LinkSettings
 
@@ -22,6 +25,17 @@ class Received(NamedTuple):
     size: int
     message: Mapping[str, Any]
     cdr: bytes | None = None
+
+    def without_secrets(self, type: str) -> Received:
+        """As it may be kept and shown: with marks for the secrets in its texts. Raises InvalidInput for another type."""
+        data = msgspec.json.encode(self.message) if self.cdr is None else self.cdr
+        if not may_hold_secret(data) or (shown := redacted(self.message)) == self.message:
+            return self
+        if self.cdr is None:
+            return self._replace(message=shown)
+        from brain.ros2_bridge.messages import to_cdr
+
+        return self._replace(message=shown, cdr=to_cdr(type, shown))
 
 
 class Answer(NamedTuple):
@@ -78,7 +92,7 @@ class Link(ABC):
         self.undecoded += 1
 
     def _note_trouble(self, words: str) -> None:
-        self.trouble = words
+        self.trouble = redacted_text(words)
 
     @abstractmethod
     async def run(self) -> None:

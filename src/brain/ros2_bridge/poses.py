@@ -16,6 +16,7 @@ from brain.errors import InvalidInput
 from brain.kit.database import OUTAGE
 from brain.kit.protocols import PoseReport, PoseTopic, RobotPoses
 from brain.logs import Log
+from brain.redaction import redacted_text
 from brain.ros2_bridge.frames import TF, FrameTree
 from brain.ros2_bridge.settings import LinkSettings, Ros2Settings, TopicSettings
 
@@ -117,7 +118,7 @@ class PoseFeed:
 
     def tell(self, reason: str) -> None:
         """Say in the state, and once in ten minutes in the log, why there is no pose."""
-        self.trouble = reason[:300]
+        self.trouble = redacted_text(reason)[:300]
         before, at = self._said
         if self.trouble != before or time.monotonic() - at > _AGAIN:
             self._said = (self.trouble, time.monotonic())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
@@ -11,9 +12,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brain import limits
+from brain.errors import InvalidInput
 from brain.json_text import json_fault
 from brain.kit.route_marks import RawBody
-from brain.redaction import redacted_body, redacted_text
+from brain.redaction import holds_secret, redacted_body, redacted_text
 from brain.server.paths import Paths
 from brain.server.problems import problem
 
@@ -26,25 +28,35 @@ DISCARDED = 16 << 20
 _RECORDS = frozenset({"brain.report", "brain.operate", "brain.contain", "brain.approve"})
 """What the routes need whose bodies hold what people and agents wrote. Rules and contexts keep their values: they are
 what is decided by."""
-_ACTED_ON = ("/api/ros2/", "/api/hardware/", "/api/connectors/", "/api/missions", "/api/tasks/")
-"""What is done with these bodies needs their values; their events are redacted."""
-_MEASURES = ("/api/policy/containments", "/api/policy/kill-switch")
 _AGENTS = ("agent_id", "allow")
-"""Agents of a measure stay as they call themselves when they ask: no name may keep one from being contained."""
+_GIVEN: Mapping[str, tuple[str, ...]] = {
+    # Agents of a measure stay as they call themselves when they ask: no name may keep one from being contained.
+    "/api/policy/containments": _AGENTS,
+    "/api/policy/kill-switch": _AGENTS,
+    # What is done needs these values; its events are redacted.
+    "/api/hardware/": _AGENTS,
+    "/api/missions": ("tasks", "context"),
+    "/api/ros2/": (*_AGENTS, "message", "request", "goal"),
+    "/api/tasks/": (*_AGENTS, "result"),
+}
+"""Fields that stay as they came, by what paths begin with."""
+_SECRET_NAME = "path: a name in it holds what looks like a key, a token or a password; take another name"
 _HAVE_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
-def _with_agents(body: bytes, kept: bytes) -> bytes:
-    """The redacted body of a measure, with the agents of the body as it came."""
-    if body == kept:
-        return body
+def _kept(body: bytes, path: str) -> bytes:
+    """The body without its secrets, but for the fields that stay as they came."""
+    kept = redacted_body(body)
+    names = next((names for beginning, names in _GIVEN.items() if path.startswith(beginning)), ())
+    if body == kept or not names:
+        return kept
     try:
         given, shown = msgspec.json.decode(body), msgspec.json.decode(kept)
     except ValueError:
         return kept
     if not isinstance(given, dict):
         return kept
-    return msgspec.json.encode(shown | {name: given[name] for name in _AGENTS if name in given})
+    return msgspec.json.encode(shown | {name: given[name] for name in names if name in given})
 
 
 def _redacted_query(query: bytes) -> bytes:
@@ -87,6 +99,9 @@ class BodyReader:
         if scope["type"] != "http" or scope["method"] not in _HAVE_BODY:
             await self._app(scope, receive, send)
             return
+        if (named := self._secret_name(scope)) is not None:
+            await named(scope, receive, send)
+            return
         headers = Headers(scope=scope)
         raw = self._paths.raw_body(scope["method"], scope["path"])
         limit = self._limit if raw is None or raw.most is None else raw.most
@@ -110,17 +125,23 @@ class BodyReader:
             await refusal(scope, receive, send)
             return
         if raw is None and body and self._is_kept(scope):
-            kept = redacted_body(body)
-            body = _with_agents(body, kept) if scope["path"].startswith(_MEASURES) else kept
+            body = _kept(body, scope["path"])
         is_ours = scope["path"].startswith("/api/") and not self._paths.is_signed(scope["method"], scope["path"])
         if scope["query_string"] and is_ours:
             scope = {**scope, "query_string": _redacted_query(scope["query_string"])}
         await self._app(scope, replayed(body, receive), send)
 
+    def _secret_name(self, scope: Scope) -> Response | None:
+        """The refusal of a request that would make, or change, a thing whose name in the path looks like a secret."""
+        path = scope["path"]
+        if scope["method"] == "DELETE" or not path.startswith("/api/") or not any(map(holds_secret, path.split("/"))):
+            return None
+        return problem(InvalidInput.status, InvalidInput.title, _SECRET_NAME)
+
     def _is_kept(self, scope: Scope) -> bool:
         """Whether the body is a record, and nothing is decided, signed or done by its values: they may be replaced."""
         path = scope["path"]
-        if not path.startswith("/api/") or path.startswith(_ACTED_ON) or self._paths.is_signed(scope["method"], path):
+        if not path.startswith("/api/") or self._paths.is_signed(scope["method"], path):
             return False
         return self._paths.action_of(scope) in _RECORDS
 

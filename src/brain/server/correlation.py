@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brain.charter import correlation
-from brain.redaction import remember_clean
+from brain.redaction import holds_secret, remember_clean
 from brain.stream.tracing import traceparent_in
 
 HEADER = "X-Correlation-Id"
@@ -55,8 +55,8 @@ def new_id() -> str:
 
 
 def given_id(header: str) -> str | None:
-    """The id of a request with this header ("" for none); None where it gets one."""
-    return header if _ID(header) else None
+    """The id of a request with this header ("" for none); None where it gets one, as for one that looks like a secret."""
+    return header if _ID(header) and not holds_secret(header) else None
 
 
 def trace_of(parents: Sequence[str], state: str) -> dict[str, str]:
@@ -64,4 +64,5 @@ def trace_of(parents: Sequence[str], state: str) -> dict[str, str]:
     parent = traceparent_in(parents[0]) if len(parents) == 1 else None
     if parent is None:
         return {}
-    return {"traceparent": parent, "tracestate": state} if _TRACESTATE(state) else {"traceparent": parent}
+    is_kept = _TRACESTATE(state) and not holds_secret(state)
+    return {"traceparent": parent, "tracestate": state} if is_kept else {"traceparent": parent}

@@ -15,6 +15,7 @@ from brain.charter import Event
 from brain.charter.context import CURRENT, wake_of
 from brain.errors import EnvelopeError
 from brain.logs import Log
+from brain.redaction import redacted_text
 from brain.stream.dead_letters import with_attempt
 from brain.stream.group import Delivery
 from brain.stream.retry import retry_delay
@@ -391,14 +392,14 @@ class HandlerRun:
 
 
 def describe_error(error: BaseException) -> str:
-    """The error's type and text, in characters that can be stored, whatever its `__str__` does."""
+    """The error's type and text, without secrets, in characters that can be stored, whatever its `__str__` does."""
     if isinstance(error, _Uncarried):
         return str(error)
     try:
         text = str(error)
     except BaseException as fault:  # noqa: BLE001  (an exception of the user's; replaced by this text)
         text = f"(its text cannot be had: {type(fault).__name__})"
-    return f"{type(error).__name__}: {text}"[:_ERROR_CHARACTERS].encode("utf-8", "backslashreplace").decode()
+    return f"{type(error).__name__}: {redacted_text(text)}"[:_ERROR_CHARACTERS].encode("utf-8", "backslashreplace").decode()
 
 
 def _current_task() -> asyncio.Task[Any] | None:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from brain.kit.outbox import put_event
 from brain.kit.sql import insert_missing
+from brain.redaction import redacted_text
 from brain.telemetry import announce, tables
 from brain.telemetry.plugin import PLUGIN
 from brain.telemetry.samples import CLOSED, LIVE, publish_rest
@@ -51,7 +52,8 @@ class Wanted:
 
     @classmethod
     def of(cls, source: str, run: str, expected: float) -> Wanted:
-        """With a new name for the connection."""
+        """With a new name for the connection; what looks like a secret in a name is replaced by its mark."""
+        source, run = (redacted_text(name)[: tables.NAME] for name in (source, run))
         return cls(source, run, expected, f"con_{secrets.token_hex(12)}")
 
 

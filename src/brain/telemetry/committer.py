@@ -9,7 +9,8 @@ import asyncio
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
@@ -41,6 +42,8 @@ class Job(Generic[P, R]):
     bytes: int = 0
     join: Callable[[sa.Connection, Sequence[P], float], None] | None = None
     """Called once in the transaction, before, with what all jobs of it that have the same `join` prepared."""
+    context: Context = field(default_factory=copy_context, compare=False)
+    """In which `apply` runs: its events say whose doing they are."""
 
 
 class Committer:
@@ -76,7 +79,8 @@ class Committer:
         self._news |= not quiet
         self._bytes += job.bytes
         if self._running is None:
-            self._running = asyncio.create_task(self._run(), name="telemetry commits")
+            # In no request's context: each job has its own.
+            self._running = asyncio.create_task(self._run(), name="telemetry commits", context=Context())
         return await future
 
     async def _run(self) -> None:
@@ -132,7 +136,7 @@ class Committer:
             for join, values in shared.items():
                 join(db, values, now)
             for place, job in good:
-                results[place] = job.apply(db, prepared[place], now)
+                results[place] = job.context.run(job.apply, db, prepared[place], now)
         self.transactions += 1
         return results
 

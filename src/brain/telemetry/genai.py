@@ -14,6 +14,7 @@ from functools import lru_cache
 import msgspec
 
 from brain.json_text import JSON_FAULTS
+from brain.redaction import is_clean, redacted_text
 from brain.telemetry.tables import NAME
 from brain.text import clip_text
 
@@ -178,7 +179,9 @@ def _first(given: Mapping[str, str], names: tuple[str, ...]) -> str:
 
 
 def label(value: object, otherwise: str = UNKNOWN) -> str:
-    """The value as a label: at most NAME characters, without NUL, which PostgreSQL does not take."""
+    """The value as a label, with marks for secrets: at most NAME characters, without NUL, which PostgreSQL does not take."""
     if not isinstance(value, str) or not value:
         return otherwise
+    if not is_clean(value):
+        value = redacted_text(value)
     return value if len(value) <= NAME and "\0" not in value else clip_text(value, NAME, ellipsis="")

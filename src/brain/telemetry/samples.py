@@ -16,6 +16,7 @@ from brain.kit.outbox import put_event, put_health
 from brain.kit.protocols import HealthReport
 from brain.kit.sql import upsert
 from brain.kit.windows import Window, start_of
+from brain.redaction import is_clean, redacted_text
 from brain.telemetry import announce, tables
 from brain.telemetry.plugin import PLUGIN
 from brain.telemetry.settings import TelemetrySettings
@@ -75,7 +76,12 @@ def _read(line: str | bytes) -> Sample:
             raise InvalidInput(f"values: {name[:50]!r} is no name; give 1 to {tables.NAME} printable characters")
         if not isfinite(value):
             raise InvalidInput(f"values: {name[:50]} is not a finite number; leave it out")
-    return Sample(given.seq, {name: float(value) for name, value in given.values.items()}, given.t)
+    return Sample(given.seq, {_kept(name): float(value) for name, value in given.values.items()}, given.t)
+
+
+def _kept(name: str) -> str:
+    """The name, with marks for secrets in it."""
+    return name if is_clean(name) else redacted_text(name)[: tables.NAME]
 
 
 @dataclass

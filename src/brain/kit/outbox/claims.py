@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, case, func, or_, select, update
 
-from brain.kit.outbox.table import ERROR_CHARACTERS, OutboxRow, OutboxState, outbox, row_of, without_nul
+from brain.kit.outbox.table import OutboxRow, OutboxState, kept_error, outbox, row_of
 
 SKEW = 5.0
 """Seconds by which the clocks of two machines may differ without any notice."""
@@ -97,13 +97,13 @@ def mark_sent(db: Connection, row: OutboxRow, token: str, answer: Mapping[str, A
 def mark_refused(db: Connection, row: OutboxRow, token: str, error: str) -> bool:
     """Note that the service will never accept the row; False when the claim was lost meanwhile."""
     return _settle(
-        db, row, token, {"state": OutboxState.REFUSED.value, "last_error": without_nul(error)[:ERROR_CHARACTERS]}
+        db, row, token, {"state": OutboxState.REFUSED.value, "last_error": kept_error(error)}
     )
 
 
 def postpone(db: Connection, row: OutboxRow, token: str, error: str, due_at: float) -> bool:
     """Give the row back, to be tried again from `due_at`; False when the claim was lost meanwhile."""
-    return _settle(db, row, token, {"due_at": due_at, "last_error": without_nul(error)[:ERROR_CHARACTERS]})
+    return _settle(db, row, token, {"due_at": due_at, "last_error": kept_error(error)})
 
 
 def _settle(db: Connection, row: OutboxRow, token: str, values: Mapping[str, object]) -> bool:

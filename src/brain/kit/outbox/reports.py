@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -17,10 +17,11 @@ import sqlalchemy as sa
 
 from brain import limits
 from brain.kit.outbox.news import note_written
-from brain.kit.outbox.table import ERROR_CHARACTERS, OutboxRow, OutboxState, metadata, outbox, row_of, without_nul
+from brain.kit.outbox.table import OutboxRow, OutboxState, kept_error, metadata, outbox, row_of, without_nul
 from brain.kit.protocols import HealthReport, ThreatReport
 from brain.kit.sql import insert_missing
-from brain.text import short_key
+from brain.redaction import redacted, redacted_text
+from brain.text import clip_text, short_key
 
 THREATS, HEALTH = "threats", "health"
 """The channels: to whom a row is delivered."""
@@ -72,12 +73,21 @@ def put_health(db: sa.Connection, consumer: str, report: HealthReport, now: floa
     With a `key`, which must be the plug-in's own, it is reported once, however often it is put. Without one each call
     is a report: for changes that are made once themselves.
     """
-    _put(db, consumer, HEALTH, key or f"{consumer} {uuid.uuid4().hex}", report, now)
+    module, message = _said(report.module, consumer, limits.ID), clip_text(report.message, limits.TEXT)
+    kept = replace(report, module=module, message=message)
+    _put(db, consumer, HEALTH, key or f"{consumer} {uuid.uuid4().hex}", kept, now)
 
 
 def put_threat(db: sa.Connection, consumer: str, report: ThreatReport, now: float) -> None:
     """Report a threat, in the caller's transaction; one of the same type, source and reading counts once."""
-    _put(db, consumer, THREATS, f"{report.type} {report.source} {report.reading}", report, now)
+    source, description = _said(report.source, consumer, limits.NAME), clip_text(report.description, limits.TEXT)
+    kept = replace(report, source=source, description=description)
+    _put(db, consumer, THREATS, f"{report.type} {report.source} {report.reading}", kept, now)
+
+
+def _said(name: str, consumer: str, longest: int) -> str:
+    """Whom a report is about, as those who take it demand; a name of blanks, as others may choose one, is none."""
+    return clip_text(name if name.strip() else f"{consumer}: nameless", longest)
 
 
 def _put(
@@ -86,8 +96,8 @@ def _put(
     row = {
         "consumer": consumer,
         "channel": channel,
-        "key": short_key(without_nul(key), limits.KEY),
-        "report": msgspec.to_builtins(report),
+        "key": short_key(without_nul(redacted_text(key)), limits.KEY),
+        "report": redacted(msgspec.to_builtins(report)),
         "created_at": now,
         "state": OutboxState.WAITING.value,
         "attempts": 0,
@@ -127,7 +137,7 @@ def delete_reports(db: sa.Connection, ids: Sequence[int]) -> None:
 
 def note_failure(db: sa.Connection, id: int, error: str, *, refused: bool) -> None:
     """Note that a try failed; `refused`: there is no other one."""
-    values: dict[str, Any] = {"attempts": reports.c.attempts + 1, "last_error": without_nul(error)[:ERROR_CHARACTERS]}
+    values: dict[str, Any] = {"attempts": reports.c.attempts + 1, "last_error": kept_error(error)}
     if refused:
         values["state"] = OutboxState.REFUSED.value
     db.execute(sa.update(reports).where(reports.c.id == id).values(values))

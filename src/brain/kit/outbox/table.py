@@ -35,6 +35,7 @@ from sqlalchemy import (
 from brain.kit.outbox.news import note_written
 from brain.kit.schema import versioned
 from brain.kit.sql import insert_into
+from brain.redaction import redacted_text
 from brain.text import short_key
 
 ERROR_CHARACTERS = 1000
@@ -260,6 +261,11 @@ def row_of(found: Row[Any]) -> OutboxRow:
 def without_nul(text: str) -> str:
     """The text as PostgreSQL can keep it."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def kept_error(text: str) -> str:
+    """What is kept of an error: without secrets, and short."""
+    return without_nul(redacted_text(text))[:ERROR_CHARACTERS]
 
 
 def _stored(key: str) -> str:
