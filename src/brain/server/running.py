@@ -7,11 +7,11 @@ import errno
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import uvicorn
 from starlette.applications import Starlette
@@ -27,6 +27,10 @@ from brain.server.tls import ServerTls, server_tls
 from brain.settings import CoreSettings
 from brain.store import Store, open_store
 from brain.stream import EventStream
+from brain.stream.giving_way import requests
+
+A = ParamSpec("A")
+T = TypeVar("T")
 
 THREADS = 32
 """Threads for blocking calls, which mostly wait for a lock or a disk. asyncio's own default is four more than cores."""
@@ -58,7 +62,7 @@ async def running(settings: CoreSettings, *, any_port: bool = False) -> AsyncIte
     """
     check_exposure(settings)
     sys.setswitchinterval(SWITCH_SECONDS)
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "brain"))
+    asyncio.get_running_loop().set_default_executor(_Threads(THREADS, "brain"))
     with closing(_listen(settings.host, settings.port, any_port)) as listener:
         async with EventStream.open(settings.stream) as stream:
             with closing(open_store(settings.store_url)) as store:
@@ -132,6 +136,13 @@ def stop_signals() -> Iterator[asyncio.Event]:
 
     with handle_signals((signal.SIGINT, signal.SIGTERM), received) as as_before:
         yield stop
+
+
+class _Threads(ThreadPoolExecutor):
+    """Threads for the calls that requests wait for."""
+
+    def submit(self, function: Callable[A, T], /, *args: A.args, **options: A.kwargs) -> Future[T]:
+        return super().submit(requests.call(function, *args, **options))
 
 
 class _Server(uvicorn.Server):
