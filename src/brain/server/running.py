@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from brain.access.settings import AccessSettings
 from brain.errors import InvalidInput
 from brain.extras import is_installed
+from brain.kit.own_server import local_url
 from brain.platform import handle_signals
 from brain.server.app import create_app
 from brain.server.impatient import protocol
@@ -208,6 +209,4 @@ def _listen(host: str, port: int, any_port: bool) -> socket.socket:
 
 def _url(listener: socket.socket, scheme: str) -> str:
     host, port = listener.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):
-        host = "127.0.0.1"
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    return local_url(scheme, host, port)
