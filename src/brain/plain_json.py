@@ -17,17 +17,35 @@ def plain_object(data: bytes, most_depth: int) -> dict[str, Any] | None:
     """The object that a JSON text holds, where a quick look shows that `json_fault` has nothing against it, that its
     whole numbers have at most 64 bits, and that it is nested no deeper. None for all others, right or wrong.
     """
-    # Without escapes no text in it holds a quotation mark, so each key ends in `":` and nowhere else does, but where a
-    # text begins with a colon. When no more are counted than there are keys in the end, none was given twice.
-    if b"\\" in data or _KEY_AND_BLANK.search(data) is not None:
+    if not is_plain(data):
         return None
     try:
-        if not data.isascii():
-            data.decode()
         value = _decode(data)
-    except (ValueError, RecursionError):  # msgspec's errors and UnicodeDecodeError are ValueErrors
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         return None
-    return value if _keys(value, most_depth) == data.count(b'":') else None
+    return value if _keys(value, most_depth) == key_count(data) else None
+
+
+def is_plain(data: bytes) -> bool:
+    """Whether nothing is escaped in it, it is UTF-8, and each key is followed by its colon."""
+    if b"\\" in data or _KEY_AND_BLANK.search(data) is not None:
+        return False
+    if not data.isascii():
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            return False
+    return True
+
+
+def key_count(data: bytes) -> int:
+    """At least how many keys a plain text has, at all levels: where an object read from it has as many, none was given
+    twice.
+
+    Without escapes no text in it holds a quotation mark, so each key ends in `":` and nowhere else does, but where a
+    text begins with a colon.
+    """
+    return data.count(b'":')
 
 
 def _keys(value: dict[str, Any], most_depth: int) -> int:

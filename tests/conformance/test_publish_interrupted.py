@@ -114,6 +114,24 @@ async def test_signal_handlers_publish_in_the_middle_of_publishing(url: str) -> 
     assert len(set(positions)) == 500
 
 
+async def test_signal_handlers_publish_in_the_middle_of_publishing_many(url: str) -> None:
+    handled: list[Receipt] = []
+    async with EventStream.open(url) as stream:
+        published, numbers = 0, count()
+        with interrupting(lambda: handled.append(stream.publish(event("signal", next(numbers))))):
+            while len(handled) < 300 or published < 1_000:
+                made = [event("plain", published + number) for number in range(50)]
+                stream.publish_many([(one.id, one.type, one.encode(), False) for one in made])
+                published += len(made)
+        assert all(receipt.refused is None for receipt in handled)
+        found = await stored(stream)
+    assert found == Counter(
+        [("signal.happened", number) for number in range(len(handled))]
+        + [("plain.happened", number) for number in range(published)]
+        + [("last.happened", 0)]
+    )
+
+
 class Finalised:
     """Publishes when it is collected, as a library's object with a `__del__` may."""
 

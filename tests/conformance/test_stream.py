@@ -351,6 +351,23 @@ async def test_publish_never_raises_and_refusals_are_counted(stream: EventStream
     assert stream.stats()["refused"] == 4
 
 
+async def test_events_published_together_are_as_if_one_by_one(stream: EventStream) -> None:
+    if type(stream) is not EventStream:
+        pytest.skip("only our own stream takes encoded events")
+    made = [make(n, text="x" * (2 << 20) if n == 3 else "sk_live_" + "7" * 24) for n in range(6)]
+    encoded = [(event.id, event.type, event.encode(), False) for event in made]
+    stream.publish_many(encoded)
+    stream.publish_many([])
+    assert stream.stats()["refused"] == 1
+    await stream.publish(make(6))
+    events = [stored.event for stored in await stream.read()]
+    assert [event.payload["n"] for event in events] == [0, 1, 2, 4, 5, 6]
+    assert not any("sk_live_" in event.payload.get("text", "") for event in events)
+    await stream.close()
+    stream.publish_many(encoded[:2])
+    assert stream.stats()["refused"] == 3
+
+
 @pytest.mark.parametrize("jump", [-3600.0, 3600.0])
 async def test_a_clock_that_jumps_changes_neither_order_nor_delivery(
     stream: EventStream, jump: float, monkeypatch: pytest.MonkeyPatch

@@ -14,6 +14,7 @@ from brain.errors import InvalidInput
 from brain.server import tls
 from brain.server.tls import ServerTls, server_tls
 from brain.settings import Settings
+from brain.telemetry.recording import Recorder
 from support.certificates import make_certificates
 from support.command import Command
 from support.ports import free_port
@@ -122,7 +123,10 @@ def test_what_cannot_be_served_is_refused_at_the_start(tmp_path: Path) -> None:
         server_tls(without_consumers(tls_key="a.pem"))
 
 
-def test_the_doctor_asks_by_tls(tmp_path: Path) -> None:
+def test_the_doctor_and_a_source_ask_by_tls(tmp_path: Path) -> None:
+    recording = tmp_path / "run.mcap"
+    with Recorder(recording) as recorder:
+        recorder.add("robot-7", {"seq": 1, "t": None, "values": {"battery_percentage": 78.0}})
     port, (certificate, key) = free_port(), pair(tmp_path, "pair")
     (tmp_path / "brain.toml").write_text(f'tls_certificate = "{certificate}"\ntls_key = "{key}"\n')
     served = ServeThread(
@@ -134,6 +138,8 @@ def test_the_doctor_asks_by_tls(tmp_path: Path) -> None:
     served.start()
     try:
         ran = Command(tmp_path, port)("doctor")
+        sent = Command(tmp_path, port)("telemetry", "replay", str(recording))
     finally:
         served.stop()
     assert f"https://127.0.0.1:{port} is ready" in ran.out
+    assert "1 samples sent, 1 stored" in sent.out

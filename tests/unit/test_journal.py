@@ -26,14 +26,16 @@ def read_all(folder: Path, writer: Journal | None = None, seq: int = 0) -> list[
     return found
 
 
-@given(st.lists(st.tuples(st.binary(min_size=1, max_size=300), st.booleans()), max_size=60))
+@given(st.lists(st.tuples(st.binary(min_size=1, max_size=300), st.booleans()), max_size=60), st.integers(0, 60))
 def test_reads_back_what_was_appended(
-    tmp_path_factory: pytest.TempPathFactory, events: list[tuple[bytes, bool]]
+    tmp_path_factory: pytest.TempPathFactory, events: list[tuple[bytes, bool]], one_by_one: int
 ) -> None:
     folder = tmp_path_factory.mktemp("journal")
     journal = Journal(folder, segment_size=1024)
-    for number, (data, critical) in enumerate(events):
+    for number, (data, critical) in enumerate(events[:one_by_one]):
         assert journal.append(data, critical) == number
+    journal.append_many(events[one_by_one:])
+    assert journal.last_critical == max((n for n, (_, critical) in enumerate(events) if critical), default=-1)
     expected = [(number, critical, data) for number, (data, critical) in enumerate(events)]
     assert read_all(folder, journal) == expected
     journal.close()
@@ -112,6 +114,8 @@ def test_a_full_disk_is_reported_and_leaves_the_journal_usable(tmp_path: Path) -
             journal.append(b"x" * 100, critical=False)
         with pytest.raises(JournalFull, match="free disk space"):
             journal.append(b"x" * 100, critical=False)
+        with pytest.raises(JournalFull, match="free disk space"):
+            journal.append_many([(b"x" * 100, False)] * 2)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     kept = journal.next_seq

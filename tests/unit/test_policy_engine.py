@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from brain import Event, EventStream, correlation
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.policy import Condition, PolicyEngine, Rule
 from brain.testing import RecordingStream
@@ -151,6 +153,37 @@ def test_sampling_leaves_out_only_plain_permissions() -> None:
     assert sorted(effects) == ["AUDIT"] * 10 + ["DENY"] * 10 + ["WARN"] * 10
     with pytest.raises(InvalidInput, match="sample_allowed"):
         PolicyEngine(sample_allowed=2)
+
+
+OBJECTS: dict[str, Any] = {"environment": {}, "params": {"n": 1}}
+
+
+def said(event: Event) -> str:
+    """What the event of a decision says, but for its own time."""
+    return f"{event.type} {event.payload | {'evaluation_time_us': 0}}"
+
+
+def test_many_at_once_are_recorded_as_one_by_one(tmp_path: Path) -> None:
+    contexts: list[dict[str, Any]] = [
+        {**dict.fromkeys(("agent_id", "resource"), "a"), "agent_role": "ops", "action": f"act-{n}", **OBJECTS}
+        for n in range(3)
+    ]
+    contexts += [{"action": "act-0", "more": 1}, {"agent": {"role": "ops"}, "action": "act-1"}]
+    with EventStream.open_sync(f"sqlite:///{tmp_path}/brain.db") as stream:
+        engine = PolicyEngine(stream)
+        engine.add_rule(rule("r", "ALLOW", ("agent_role", "==", "ops"), ("action", "in", ["act-0", "act-1"])))
+        engine.add_rule(Rule(id="s", name="s", effect="DENY", mode="shadow", priority=1))
+        with correlation("one by one"):
+            decisions = [engine.evaluate(context) for context in contexts]
+        with correlation("together"):
+            assert engine.evaluate_many(iter(contexts)) == decisions
+        with pytest.raises(InvalidInput):
+            engine.evaluate_many([contexts[0], 5])  # type: ignore[list-item]
+        assert stream.flush()
+        found = {name: stream.read_sync(correlation_id=name, limit=1_000) for name in ("one by one", "together")}
+    one_by_one, together = (sorted(said(one.event) for one in events) for events in found.values())
+    assert together == one_by_one
+    assert len(together) == len(contexts) + sum(not decision.allowed for decision in decisions)
 
 
 def test_many_at_once() -> None:

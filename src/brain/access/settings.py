@@ -137,7 +137,9 @@ class AccessSettings(BaseModel):
         default=(), max_length=20, description="Whose client certificates prove agents; the server needs a certificate"
     )
     oidc: OidcSettings = Field(default_factory=OidcSettings, description="People who log in by a provider")
-    decisions_rate: float = _rate(10_000.0, "Decisions a second that one sender may ask for; ten times that at once")
+    decisions_rate: float = _rate(
+        25_000.0, "Requests for decisions a second that one sender may make; ten times that at once"
+    )
     reads_rate: float = _rate(1_000.0, "Reads a second that one sender may ask for; ten times that at once")
     changes_rate: float = _rate(1_000.0, "All other requests a second of one sender; ten times that at once")
     refusals_rate: float = _rate(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from brain.charter import current_principal
@@ -28,6 +28,14 @@ def identity_of(agent_id: object) -> str:
     if who.proves == agent_id:
         return PROVED
     return DELEGATED if type(agent_id) is str and agent_id in who.delegated else ASSERTED
+
+
+def identities() -> Callable[[object], str | None]:
+    """`identity_of` for many agents that the same one asks for; it gives None where `may_ask_for` says no."""
+    who = current_principal()
+    if who is None or (who.agents is None and who.proves is None):
+        return lambda agent_id: ASSERTED
+    return lambda agent_id: identity_of(agent_id) if may_ask_for(agent_id) else None
 
 
 def check_agent(context: Mapping[str, Any]) -> str:

@@ -9,8 +9,15 @@ from brain.settings import CoreSettings
 
 def own_url(settings: CoreSettings) -> str:
     """The URL of the server of these settings, on this machine."""
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
-    return f"{'https' if settings.tls_certificate else 'http'}://{host}:{settings.port}"
+    return local_url("https" if settings.tls_certificate else "http", settings.host, settings.port)
+
+
+def local_url(scheme: str, host: str, port: int) -> str:
+    """The URL, on this machine, of what listens at this name or address; at all addresses it is the loopback one."""
+    name = host.strip("[]")
+    if name in ("0.0.0.0", "::"):
+        name = "127.0.0.1"
+    return f"{scheme}://[{name}]:{port}" if ":" in name else f"{scheme}://{name}:{port}"
 
 
 def trust(settings: CoreSettings) -> ssl.SSLContext | bool:

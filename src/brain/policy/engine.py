@@ -25,7 +25,7 @@ from brain.policy.freshness import FreshRules, LastLook, Rules, StaleRules, chec
 from brain.policy.history import Change, Version
 from brain.policy.measures import Measures
 from brain.policy.models import Rule, changes, is_temporary_id
-from brain.policy.recorder import recorder
+from brain.policy.recorder import Decided, batch_recorder, recorder
 from brain.policy.repository import RuleRepository
 from brain.policy.rule_import import ImportResult, check_import, differences
 from brain.policy.ruleset import RuleSet, RulesSnapshot, SnapshotHolder
@@ -74,6 +74,7 @@ class PolicyEngine:
         _check_options(sample_allowed, mismatch)
         self._stream = event_stream
         self._record = recorder(event_stream) if event_stream is not None else None
+        self._record_many = batch_recorder(event_stream) if event_stream is not None else None
         self._clock = clock
         self._sampled = sample_allowed if sample_allowed < 1 else None
         self._random = Random().random
@@ -130,7 +131,7 @@ class PolicyEngine:
         entry = find(context)
         took_us = (perf_counter_ns() - started) / 1000
         decision = entry[DECISION]
-        if self._sampled is None or decision.effect is not Effect.ALLOW or self._random() < self._sampled:
+        if self._sampled is None or self._is_sampled(decision):
             record(context, entry, took_us, rules.shadow.find(context) if rules.shadow is not None else None)
         return decision
 
@@ -152,8 +153,27 @@ class PolicyEngine:
         """Make the engine ready for `context`; it may block."""
 
     def evaluate_many(self, contexts: Iterable[Mapping[str, Any]]) -> list[Decision]:
-        """The decisions for the contexts, in their order; each is recorded as by `evaluate`."""
-        return [self.evaluate(context) for context in contexts]
+        """The decisions for the contexts, in their order, by the same rules; each is recorded as by `evaluate`.
+
+        Raises InvalidInput as `evaluate`, before anything is decided.
+        """
+        asked = [spread_agent(one) if "agent" in one else one for one in map(_check_context, contexts)]
+        rules, record = self._now(), self._record_many
+        find = rules.find
+        if record is None:
+            return [find(context)[DECISION] for context in asked]
+        decided: list[Decided] = []
+        for context in asked:
+            started = perf_counter_ns()
+            entry = find(context)
+            took_us = (perf_counter_ns() - started) / 1000
+            decided.append((context, entry, took_us, rules.shadow.find(context) if rules.shadow is not None else None))
+        record(one for one in decided if self._is_sampled(one[1][DECISION]))
+        return [entry[DECISION] for _, entry, _, _ in decided]
+
+    def _is_sampled(self, decision: Decision) -> bool:
+        """Whether the event of this decision is published."""
+        return self._sampled is None or decision.effect is not Effect.ALLOW or self._random() < self._sampled
 
     def allowed_actions(
         self, agent: Mapping[str, Any] | str, actions: Iterable[str], resources: Iterable[str | None] = (None,)

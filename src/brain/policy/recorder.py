@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter, itemgetter
 from sys import modules
 from time import time
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import msgspec
 
@@ -20,11 +20,13 @@ from brain.policy.events import ACTION_DENIED, RULE_EVALUATED, RuleEvaluated
 from brain.policy.structs import struct_of
 from brain.redaction import is_clean, is_known_clean, is_seen_clean, memory, redacted_event
 from brain.stream import EventStream
-from brain.stream.publisher import Publisher, failures, publish_safely
+from brain.stream.publisher import EncodedEvent, Publisher, failures, publish_safely
 from brain.stream.tracing import SDK
 
 log: Log = Log("brain.policy")
 
+TOGETHER = 1_000
+"""So many events are journalled by one write, at most."""
 _EVALUATED, _DENIED, _SOURCE = RULE_EVALUATED.name, ACTION_DENIED.name, RULE_EVALUATED.source
 
 
@@ -42,6 +44,11 @@ class RecordDecision(Protocol):
         """Publish the decision; `more` are fields that the context had besides, as plain JSON."""
 
 
+Decided = tuple[Mapping[str, Any], RuleEntry, float, RuleEntry | None]
+"""What is recorded of a decision: the context, the entry that decided, how long that took, and the shadow rules'."""
+RecordDecisions = Callable[[Iterable[Decided]], None]
+
+
 def recorder(stream: Publisher) -> RecordDecision:
     """A function that publishes `policy.rule_evaluated`, and `policy.action_denied` when it was a denial.
 
@@ -49,9 +56,30 @@ def recorder(stream: Publisher) -> RecordDecision:
     recorded when it would have gone before the entry. It never raises.
     """
     carefully = _careful(stream)
-    if isinstance(stream, EventStream) and type(stream).publish is EventStream.publish:  # else it may do more there
-        return _quick(stream, carefully)
-    return carefully
+    return _quick(stream.publish_encoded, carefully) if _is_ours(stream) else carefully
+
+
+def batch_recorder(stream: Publisher) -> RecordDecisions:
+    """The same for decisions that were made together, whose events are journalled together."""
+    carefully = _careful(stream)
+
+    def record_many(decided: Iterable[Decided]) -> None:
+        events: list[EncodedEvent] = []
+        record = _quick(lambda *event: events.append(event), carefully) if _is_ours(stream) else carefully
+        for one in decided:
+            record(*one)
+            if len(events) >= TOGETHER and _is_ours(stream):
+                stream.publish_many(events)
+                events.clear()
+        if events and _is_ours(stream):
+            stream.publish_many(events)
+
+    return record_many
+
+
+def _is_ours(stream: Publisher) -> TypeGuard[EventStream]:
+    """Whether the stream is our own, and publishes as it does: else it may do more there."""
+    return isinstance(stream, EventStream) and type(stream).publish is EventStream.publish
 
 
 def _careful(stream: Publisher) -> RecordDecision:
@@ -133,13 +161,13 @@ def _close(meta: Mapping[str, Any]) -> tuple[Mapping[str, Any], bytes, bool]:
 _NO_END, _NO_CLOSE = (None, b"", False), (None, b"", False)
 
 
-def _quick(stream: EventStream, carefully: RecordDecision) -> RecordDecision:
+def _quick(publish: Callable[[str, str, bytes, bool], object], carefully: RecordDecision) -> RecordDecision:
     """The recorder for our own stream, which takes the bytes of an event: no event is made only to be encoded.
 
     What a rule says, who asks for what, and the meta, are encoded and looked through once, and put behind the rest.
     A context that has not just the six fields, or values that are no JSON, is left to `carefully`.
     """
-    publish, encode, meta_now, end_of, close_of = stream.publish_encoded, _encode, CURRENT.get, _ends.get, _metas.get
+    encode, meta_now, end_of, close_of = _encode, CURRENT.get, _ends.get, _metas.get
     known_asker = _askers.get
 
     def record(

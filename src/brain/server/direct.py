@@ -19,6 +19,7 @@ from brain.server.headers import OF_ANSWERS
 from brain.server.heads import END, Head, KnownHeads
 from brain.server.quick import is_plain
 from brain.server.security import Gate
+from brain.stream.giving_way import requests
 
 log: Log = Log("brain.server.direct")
 
@@ -138,6 +139,7 @@ def direct(base: Any, answers: DirectAnswers) -> Callable[..., asyncio.Protocol]
                 found = answers.answer(data, self.client[0] if self.client else None)
                 if found is not None:
                     self._send(*found)
+                    requests.give_way()
                     return
             super().data_received(data)
 

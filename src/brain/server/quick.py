@@ -6,13 +6,17 @@ ordinary way to the route, as does what the plug-in leaves to it: so refusals, w
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brain.plugins import Quick
 
+BODY_SECONDS = 1.0
+"""How long is waited for the rest of a body: one of many questions comes in several parts."""
 _UNUSUAL = frozenset((b"idempotency-key", b"expect", b"transfer-encoding", b"content-encoding"))
 _JSON = frozenset((b"application/json", b"application/json; charset=utf-8"))
 
@@ -32,16 +36,29 @@ class QuickAnswers:
         if scope["query_string"] or not is_plain(scope["headers"]):
             await self._app(scope, receive, send)
             return
-        message = await receive()
-        body = message.get("body", b"")
-        found = answer(body) if not message.get("more_body") and 0 < len(body) <= self._limit else None
+        messages = await self._messages(receive)
+        body = b"".join([message.get("body", b"") for message in messages])
+        is_whole = messages[-1]["type"] == "http.request" and not messages[-1].get("more_body")
+        found = answer(body) if is_whole and 0 < len(body) <= self._limit else None
         if found is None:
-            await self._app(scope, _again(message, receive), send)
+            await self._app(scope, _again(messages, receive), send)
             return
         length = b"%d" % len(found)
         headers = [(b"content-length", length), (b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": found})
+
+    async def _messages(self, receive: Receive) -> list[Message]:
+        """The whole body where it comes soon, or a part of it: the ordinary way has more patience."""
+        messages = [await receive()]
+        size = len(messages[0].get("body", b""))
+        if messages[0].get("more_body"):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(BODY_SECONDS):
+                    while messages[-1].get("more_body") and size <= self._limit:
+                        messages.append(await receive())
+                        size += len(messages[-1].get("body", b""))
+        return messages
 
 
 def is_plain(headers: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -57,11 +74,11 @@ def is_plain(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return is_json
 
 
-def _again(first: Message, receive: Receive) -> Receive:
-    """Gives the message that was received once more, and then what comes."""
-    waiting: list[Any] = [first]
+def _again(messages: Iterable[Message], receive: Receive) -> Receive:
+    """Gives the messages that were received once more, and then what comes."""
+    waiting = deque(messages)
 
     async def again() -> Message:
-        return waiting.pop() if waiting else await receive()
+        return waiting.popleft() if waiting else await receive()
 
     return again

@@ -7,11 +7,11 @@ import errno
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import uvicorn
 from starlette.applications import Starlette
@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from brain.access.settings import AccessSettings
 from brain.errors import InvalidInput
 from brain.extras import is_installed
+from brain.kit.own_server import local_url
 from brain.platform import handle_signals
 from brain.server.app import create_app
 from brain.server.impatient import protocol
@@ -27,6 +28,10 @@ from brain.server.tls import ServerTls, server_tls
 from brain.settings import CoreSettings
 from brain.store import Store, open_store
 from brain.stream import EventStream
+from brain.stream.giving_way import requests
+
+A = ParamSpec("A")
+T = TypeVar("T")
 
 THREADS = 32
 """Threads for blocking calls, which mostly wait for a lock or a disk. asyncio's own default is four more than cores."""
@@ -58,7 +63,7 @@ async def running(settings: CoreSettings, *, any_port: bool = False) -> AsyncIte
     """
     check_exposure(settings)
     sys.setswitchinterval(SWITCH_SECONDS)
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "brain"))
+    asyncio.get_running_loop().set_default_executor(_Threads(THREADS, "brain"))
     with closing(_listen(settings.host, settings.port, any_port)) as listener:
         async with EventStream.open(settings.stream) as stream:
             with closing(open_store(settings.store_url)) as store:
@@ -134,6 +139,13 @@ def stop_signals() -> Iterator[asyncio.Event]:
         yield stop
 
 
+class _Threads(ThreadPoolExecutor):
+    """Threads for the calls that requests wait for."""
+
+    def submit(self, function: Callable[A, T], /, *args: A.args, **options: A.kwargs) -> Future[T]:
+        return super().submit(requests.call(function, *args, **options))
+
+
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handling, and without its look ten times a second whether it is to end.
 
@@ -197,6 +209,4 @@ def _listen(host: str, port: int, any_port: bool) -> socket.socket:
 
 def _url(listener: socket.socket, scheme: str) -> str:
     host, port = listener.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):
-        host = "127.0.0.1"
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    return local_url(scheme, host, port)

@@ -16,7 +16,9 @@ import os
 import re
 import shutil
 import struct
+from collections.abc import Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from zlib import crc32
 
@@ -111,6 +113,32 @@ class Journal:
         self._map[start:end] = _HEADER.pack(length, crc32(data, seed), number) + data  # type: ignore[index]
         self.tail = (first, end, seq + 1)
         return seq
+
+    def append_many(self, records: Sequence[tuple[bytes, bool]]) -> None:
+        """As `append`, of several, by one write in each segment that they come to."""
+        done, pack = 0, _HEADER.pack
+        while done < len(records):
+            first, start, seq = self.tail
+            parts, stop, size = list[bytes](), start, self._size if self._map is not None else 0
+            for data, critical in islice(records, done, None):
+                length = len(data)
+                if stop + 16 + length > size:
+                    break
+                stop += 16 + length
+                number = seq
+                if critical:
+                    number |= _CRITICAL
+                    self.last_critical = seq
+                seed = (length * 2_654_435_761 ^ number ^ number >> 32) & 0xFFFFFFFF  # as in `append`
+                parts += pack(length, crc32(data, seed), number), data
+                seq += 1
+            if parts:
+                self._map[start:stop] = b"".join(parts)  # type: ignore[index]
+                self.tail = (first, stop, seq)
+                done += len(parts) // 2
+            else:
+                self.append(*records[done])  # it begins another segment
+                done += 1
 
     def look(self) -> bool:
         """Mend what somebody did to the folder: whether readers have to seek again. Not beside an `append`.

@@ -18,6 +18,9 @@ log: Log = Log("brain.publisher")
 
 P = TypeVar("P")
 
+EncodedEvent = tuple[str, str, bytes, bool]
+"""Of an event its id, its type, its envelope as JSON, and whether that was looked through for secrets already."""
+
 PUBLISH_TIMEOUT = 0.05
 """Seconds an async module waits for a foreign stream whose `publish` is a coroutine; our own needs no waiting."""
 

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import aclosing, suppress
@@ -41,8 +41,9 @@ from brain.stream.dead_letters import DeadLetter
 from brain.stream.event_outbox import EventOutbox, follow_closing
 from brain.stream.forcing import Forcing
 from brain.stream.group import Group, GroupOptions, GroupSession, check_group_name, loop_over
-from brain.stream.journal import Journal
+from brain.stream.journal import Journal, JournalFull
 from brain.stream.outage import Outage
+from brain.stream.publisher import EncodedEvent
 from brain.stream.query import Batch, EventQuery, Stored, Stretch
 from brain.stream.receipt import LATE, Receipt
 from brain.stream.receipt_keeper import ReceiptKeeper
@@ -313,6 +314,54 @@ class EventStream(OutboxStream):
         elif shipper.idle:
             shipper.wake()
         return Receipt(event_id, self._keeper, seq, critical)
+
+    def publish_many(self, events: Sequence[EncodedEvent]) -> None:
+        """As `publish_encoded` for each, without receipts: journalled together, but where something is unusual.
+
+        That is where one is refused, there is no journal, or this interrupts another publish.
+        """
+        for one in events[self._publish_together(events) :]:
+            self.publish_encoded(*one)
+
+    def _publish_together(self, events: Sequence[EncodedEvent]) -> int:
+        """Publish the first of the events by one write; how many of them that was."""
+        journal, done = self._journal, 0
+        if journal is None:
+            return 0
+        try:
+            records = list(self._records(events))
+            with self._publishing:
+                if self._appending or self._closed is not None:
+                    return 0
+                before, self._appending = journal.next_seq, True
+                try:
+                    journal.append_many(records)
+                except JournalFull:
+                    log.warning("events are journalled one by one", waiting=len(records))  # which tells what is refused
+                finally:
+                    done = journal.next_seq - before
+                    self._appending = False
+                    if self._late:
+                        self._append_late()
+            if self._power and done:
+                self._forcing.force(journal, before + done - 1, self._publishing)
+        except Exception as error:  # noqa: BLE001  (publishing never raises; counted, logged)
+            for event_id, *_ in events[:done]:
+                self._refuse(event_id, error)
+        finally:
+            if self._closed is not None:
+                self._close_if_late()
+        if self._shipper is not None and self._shipper.idle:
+            self._shipper.wake()
+        return done
+
+    def _records(self, events: Sequence[EncodedEvent]) -> Iterator[tuple[bytes, bool]]:
+        """What is journalled of the events, up to the first that is refused."""
+        for _, event_type, data, is_clean in events:
+            shown = data if is_clean else redacted_event(data)
+            if len(shown) > limits.EVENT_BYTES:
+                return
+            yield shown, event_type in self._critical
 
     def _check_late(self) -> None:
         """Raises Closed, unless the append that is interrupted can still take in what comes."""

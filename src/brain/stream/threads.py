@@ -21,6 +21,7 @@ from brain.errors import Unavailable
 from brain.locks import InterruptibleLock
 from brain.logs import Log
 from brain.stream.closed import Closed
+from brain.stream.giving_way import requests
 
 log: Log = Log("brain.threads")
 
@@ -186,7 +187,7 @@ class HandlerThreads:
 
 
 async def run_in(threads: HandlerThreads, function: Callable[[], T], patience: float | None, whose: str) -> T:
-    """Run a blocking call in one of these threads.
+    """Run a blocking call in one of these threads. With `patience` a request waits for it, and the loop gives way.
 
     Raises Unavailable, naming `whose` they are, when none was free for `patience` seconds (None: it waits).
     """
@@ -195,7 +196,7 @@ async def run_in(threads: HandlerThreads, function: Callable[[], T], patience: f
             await threads.reserve()
     except TimeoutError:
         raise Unavailable(f"{whose}: no thread was free for {patience:g} s; it is slow, or hangs") from None
-    value, error = await threads.call(function).wait()
+    value, error = await threads.call(function if patience is None else requests.call(function)).wait()
     if error is not None:
         raise error
     return value  # type: ignore[no-any-return]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import ssl
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
@@ -46,16 +47,26 @@ class SourceClient:
     """One source. `send` waits while the server grants no credit; `drain` until everything is stored."""
 
     def __init__(
-        self, url: str, source: str, *, run: str | None = None, interval: float | None = None, api_key: str = ""
+        self,
+        url: str,
+        source: str,
+        *,
+        run: str | None = None,
+        interval: float | None = None,
+        api_key: str = "",
+        verify: ssl.SSLContext | None = None,
     ) -> None:
-        """`run` names one numbering: give the same to go on after a restart. `interval` is what the server expects."""
+        """`run` names one numbering: give the same to go on after a restart. `interval` is what the server expects.
+
+        `verify` says which certificates are trusted; None: those of the system's authorities.
+        """
         self.seq: int = 0
         """The number of the last sample that was sent."""
         self.stored: int = 0
         """The number of the last sample that the server has stored."""
         self.connections: int = 0
         self._url = _socket_url(url, f"/api/telemetry/ws/{quote(source)}", _query(run, interval))
-        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._options = _options(self._url, api_key, verify)
         self._pending: deque[Sample] = deque()
         self._credit = 1
         self._error: BrainError | None = None
@@ -121,9 +132,8 @@ class SourceClient:
         backoff = Backoff(0.05, 2.0)
         while self._error is None:
             try:
-                async with connect(
-                    self._url, additional_headers=self._headers, proxy=None, max_size=1 << 20, close_timeout=2
-                ) as socket:
+                options = self._options | {"max_size": 1 << 20, "close_timeout": 2}
+                async with connect(self._url, **options) as socket:
                     await self._serve(socket)
             except ConnectionClosed as error:
                 self._note_close(error)
@@ -192,15 +202,17 @@ class SourceClient:
             self._error = Unavailable(f"the server refused the connection with {status}; check URL and API key")
 
 
-async def follow(url: str, pattern: str, api_key: str = "") -> AsyncIterator[dict[str, Any]]:
+async def follow(
+    url: str, pattern: str, api_key: str = "", verify: ssl.SSLContext | None = None
+) -> AsyncIterator[dict[str, Any]]:
     """The samples that a server stores from now on, and `{"dropped": N}` where it was too fast.
 
+    `verify` says which certificates are trusted; None: those of the system's authorities.
     Raises Unavailable when the server cannot be reached, or ends the connection.
     """
-    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     target = _socket_url(url, "/api/telemetry/tail", {"source": pattern})
     try:
-        async with connect(target, additional_headers=headers, proxy=None, max_size=1 << 24) as socket:
+        async with connect(target, max_size=1 << 24, **_options(target, api_key, verify)) as socket:
             async for message in socket:
                 for line in message.split("\n") if isinstance(message, str) else message.split(b"\n"):
                     yield msgspec.json.decode(line)
@@ -211,6 +223,13 @@ async def follow(url: str, pattern: str, api_key: str = "") -> AsyncIterator[dic
 def new_run() -> str:
     """A name for a new numbering."""
     return f"run_{secrets.token_hex(8)}"
+
+
+def _options(url: str, api_key: str, verify: ssl.SSLContext | None) -> dict[str, Any]:
+    """How to connect; a context is refused where nothing is encrypted."""
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    trusted = {} if verify is None or not url.startswith("wss:") else {"ssl": verify}
+    return {"additional_headers": headers, "proxy": None, **trusted}
 
 
 def _query(run: str | None, interval: float | None) -> dict[str, str]:

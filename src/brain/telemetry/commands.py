@@ -15,6 +15,8 @@ from brain.kit.cli.text import moment, print_text, printable
 from brain.neutral import json_bytes
 
 if TYPE_CHECKING:
+    import ssl
+
     from brain.settings import Settings
 
 app: typer.Typer = typer.Typer(
@@ -146,18 +148,20 @@ class _Replay:
 class _Server:
     """Where the server is, and the key for it."""
 
-    def __init__(self, url: str, api_key: str) -> None:
+    def __init__(self, url: str, api_key: str, verify: ssl.SSLContext | None) -> None:
         self.url = url
         self.api_key = api_key
+        self.verify = verify
 
 
 def _server(url: str | None) -> _Server:
-    from brain.kit.own_server import own_url
+    from brain.kit.own_server import own_url, trust
     from brain.settings import load_settings
 
     settings: Settings = load_settings()
     key = settings.api_key.get_secret_value() if settings.api_key else ""
-    return _Server(url or own_url(settings), key)
+    trusted = True if url else trust(settings)
+    return _Server(url or own_url(settings), key, None if isinstance(trusted, bool) else trusted)
 
 
 def _asked(stream: str | None, database: str | None, ask: Any) -> Any:
@@ -174,7 +178,7 @@ async def _tail(server: _Server, pattern: str, count: int | None, as_json: bool)
     from brain.telemetry.client import follow
 
     shown = 0
-    async for line in follow(server.url, pattern, server.api_key):
+    async for line in follow(server.url, pattern, server.api_key, server.verify):
         if as_json:
             print_text(json_bytes(msgspec.json.encode(line)).decode())
         elif "dropped" in line:
@@ -195,7 +199,7 @@ async def _record(server: _Server, pattern: str, out: Path, count: int | None) -
     with Recorder(out) as recorder:
         print_text(f"recording to {out}; Ctrl-C ends it", err=True)
         try:
-            async for line in follow(server.url, pattern, server.api_key):
+            async for line in follow(server.url, pattern, server.api_key, server.verify):
                 if "dropped" in line:
                     dropped += line["dropped"]
                     continue
@@ -217,7 +221,8 @@ async def _replay(server: _Server, file: Path, source: str, how: _Replay) -> Non
     if opening is None:
         raise InvalidInput(f"{file}: holds no message")
     sent = 0
-    async with SourceClient(server.url, source, run=how.run, api_key=server.api_key) as client:
+    client = SourceClient(server.url, source, run=how.run, api_key=server.api_key, verify=server.verify)
+    async with client:
         done = client.seq  # of a numbering that goes on
         began, moved = time.monotonic(), time.time() - opening.at if how.shift else 0.0
         for number, recorded in enumerate(chain([opening], samples), 1):

@@ -10,7 +10,8 @@ import typer
 
 from brain.errors import InvalidInput
 from brain.kit.cli.common import JsonOption, StreamOption, print_json_array
-from brain.policy.commands.common import ByOption, moment, say, user, with_engine
+from brain.kit.cli.text import print_text
+from brain.policy.commands.common import ByOption, moment, user, with_engine
 
 if TYPE_CHECKING:
     from brain.policy.approvals import Approval, Approvals
@@ -41,10 +42,10 @@ def approvals(
     for one in found:
         asked = one.context
         what = f"{asked.get('agent_id')}: {asked.get('action')} {asked.get('resource') or ''}".rstrip()
-        say(f"{one.id}  {one.status}  {what}")
-        say(f"    {one.reason}; asked {moment(one.requested_at)}, until {moment(one.expires_at)} UTC")
+        print_text(f"{one.id}  {one.status}  {what}")
+        print_text(f"    {one.reason}; asked {moment(one.requested_at)}, until {moment(one.expires_at)} UTC")
     if not found:
-        say("no requests")
+        print_text("no requests")
 
 
 def grant(approval: RequestArgument, reason: WhyOption = "", by: ByOption = None, stream: StreamOption = None) -> None:
@@ -62,4 +63,4 @@ def _answer(stream: str | None, by: str | None, give: Callable[[Approvals, str],
     if who is None:
         raise InvalidInput("--by: the user is unknown; give the name of the person who answers")
     answered = with_engine(stream, lambda engine: give(engine.approvals, who))
-    say(f"{answered.id} is {answered.status}")
+    print_text(f"{answered.id} is {answered.status}")

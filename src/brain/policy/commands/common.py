@@ -107,7 +107,7 @@ def stored_rules(url: str | None) -> list[Rule]:
     with opened_store(url) as store:
         rules, faults = read_rules(store)
     for fault in faults.values():
-        say(f"left out: {fault}", err=True)
+        print_text(f"left out: {fault}", err=True)
     return rules
 
 
@@ -192,14 +192,7 @@ def print_rules(rules: Iterable[Rule]) -> None:
     if table.row_count:
         print_table(table)
     else:
-        say("no rules", err=True)
-
-
-def say(text: str, *, err: bool = False) -> None:
-    """Print lines that may hold what agents sent, without what a terminal would take for a command."""
-    from brain.kit.cli.text import printable
-
-    print_text("\n".join(map(printable, text.split("\n"))), err=err)
+        print_text("no rules", err=True)
 
 
 def counts(done: ImportResult) -> str:

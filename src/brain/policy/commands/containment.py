@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from brain.kit.cli.common import JsonOption, StreamOption, print_json_array
-from brain.policy.commands.common import ByOption, duration, moment, readable_duration, say, user, with_measures
+from brain.kit.cli.text import print_text
+from brain.policy.commands.common import ByOption, duration, moment, readable_duration, user, with_measures
 
 if TYPE_CHECKING:
     from brain.policy import Rule
@@ -39,7 +40,7 @@ def contain(
     """Deny an agent everything for a time, above all rules."""
     seconds = duration(ttl, "--ttl")
     rule = with_measures(stream, lambda measures: measures.contain(agent, ttl=seconds, reason=reason, by=user(by)))
-    say(f"{agent} is contained until {moment(rule.expires_at)} UTC, {_remaining(rule, seconds)}")
+    print_text(f"{agent} is contained until {moment(rule.expires_at)} UTC, {_remaining(rule, seconds)}")
 
 
 def _remaining(rule: Rule, asked: float) -> str:
@@ -52,7 +53,7 @@ def _remaining(rule: Rule, asked: float) -> str:
 def lift(agent: AgentArgument, by: ByOption = None, stream: StreamOption = None) -> None:
     """End an agent's containment."""
     with_measures(stream, lambda measures: measures.lift(agent, by=user(by)))
-    say(f"{agent} is no longer contained")
+    print_text(f"{agent} is no longer contained")
 
 
 def containments(as_json: JsonOption = False, stream: StreamOption = None) -> None:
@@ -62,9 +63,9 @@ def containments(as_json: JsonOption = False, stream: StreamOption = None) -> No
         print_json_array(rule.to_dict() for rule in rules)
         return
     for rule in rules:
-        say(f"{rule.metadata.get('agent_id', rule.id)}: until {moment(rule.expires_at)} UTC: {rule.description}")
+        print_text(f"{rule.metadata.get('agent_id', rule.id)}: until {moment(rule.expires_at)} UTC: {rule.description}")
     if not rules:
-        say("no agent is contained")
+        print_text("no agent is contained")
 
 
 def history(
@@ -81,7 +82,7 @@ def history(
         by = f" by {version.by}" if version.by else ""
         for change in version.changes:
             what = "in force" if change.new is not None else "ended"
-            say(f"{moment(version.at)} UTC: {change.rule.id} {what}{by}: {version.note}")
+            print_text(f"{moment(version.at)} UTC: {change.rule.id} {what}{by}: {version.note}")
 
 
 @switch.command()
@@ -101,11 +102,11 @@ def on(
     allowed, who = allow or (), user(by)
     rule = with_measures(stream, lambda one: one.kill_switch(allowed, ttl=seconds, reason=reason, by=who))
     until = f" until {moment(rule.expires_at)} UTC, for {readable_duration(seconds)}" if seconds else ""
-    say(f"the kill switch is on{until}; allowed: {', '.join(allowed) or 'none'}")
+    print_text(f"the kill switch is on{until}; allowed: {', '.join(allowed) or 'none'}")
 
 
 @switch.command()
 def off(by: ByOption = None, stream: StreamOption = None) -> None:
     """Let the rules decide again."""
     with_measures(stream, lambda measures: measures.lift_kill_switch(by=user(by)))
-    say("the kill switch is off")
+    print_text("the kill switch is off")

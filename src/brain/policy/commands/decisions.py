@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array, run
-from brain.policy.commands.common import RulesOption, engine_of, moment, opened, read_context, say
+from brain.kit.cli.text import print_text
+from brain.policy.commands.common import RulesOption, engine_of, moment, opened, read_context
 
 if TYPE_CHECKING:
     from brain.policy import PolicyEngine
@@ -40,13 +41,13 @@ def eval_(
 
     def answer(engine: PolicyEngine) -> bool:
         for field, near in misspelt_fields(asked, engine.rules()):
-            say(f"note: {field} in CONTEXT: no rule compares this field; did you mean {near}?", err=True)
+            print_text(f"note: {field} in CONTEXT: no rule compares this field; did you mean {near}?", err=True)
         if explain:
             explanation = engine.explain(asked)
-            print_json(explanation.to_dict()) if as_json else say(explanation.text())
+            print_json(explanation.to_dict()) if as_json else print_text(explanation.text())
             return explanation.decision.allowed
         decision = engine.evaluate(asked)
-        print_json(decision.to_dict()) if as_json else say(f"{decision.effect}: {decision.reason}")
+        print_json(decision.to_dict()) if as_json else print_text(f"{decision.effect}: {decision.reason}")
         return decision.allowed
 
     async def work() -> bool:
@@ -90,9 +91,9 @@ def run_tests(
         )
     else:
         for result in failed:
-            say(f"FAILED {file}:{result.case.line}: {result.case.name}: {result.problem}")
-            say("  " + result.explanation.text(5).replace("\n", "\n  "))
-        say(f"{len(results) - len(failed)} passed, {len(failed)} failed")
+            print_text(f"FAILED {file}:{result.case.line}: {result.case.name}: {result.problem}")
+            print_text("  " + result.explanation.text(5).replace("\n", "\n  "))
+        print_text(f"{len(results) - len(failed)} passed, {len(failed)} failed")
     if failed:
         raise typer.Exit(1)
 
@@ -129,7 +130,7 @@ def replay(
         print_json(report.to_dict())
     else:
         _print_report(report)
-        say(f"{report.decisions / seconds:,.0f} decisions a second", err=True)
+        print_text(f"{report.decisions / seconds:,.0f} decisions a second", err=True)
     if fail and report.changed.total():
         raise typer.Exit(1)
 
@@ -171,23 +172,23 @@ async def _replay(
 def _print_report(report: ReplayReport) -> None:
     plain = report.to_dict()
     span = f" from {moment(report.first)} to {moment(report.last)} UTC" if report.decisions else ""
-    say(f"{report.decisions} decisions{span}")
+    print_text(f"{report.decisions} decisions{span}")
     for name in ("unchanged", "newly_denied", "newly_allowed", "effect_changed"):
-        say(f"  {name.replace('_', ' '):<15}{plain[name]:>10}")
+        print_text(f"  {name.replace('_', ' '):<15}{plain[name]:>10}")
     if report.skipped:
-        say(f"  {'skipped':<15}{report.skipped:>10}")
+        print_text(f"  {'skipped':<15}{report.skipped:>10}")
     for title, name in (("By agent", "by_agent"), ("By action", "by_action"), ("By rule", "by_rule")):
         changed: dict[str, dict[str, Any]] = plain[name]
         if changed:
-            say(f"{title}:")
+            print_text(f"{title}:")
         for key, kinds in list(changed.items())[:10]:
-            say(f"  {key}: " + ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in kinds.items()))
+            print_text(f"  {key}: " + ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in kinds.items()))
         if len(changed) > 10:
-            say(f"  and {len(changed) - 10} more")
+            print_text(f"  and {len(changed) - 10} more")
     if report.examples:
-        say("Examples:")
+        print_text("Examples:")
     for example in report.examples:
         who = ", ".join(f"{key}={example.context.get(key)}" for key in ("agent_id", "action", "resource"))
         before, after = example.before, example.after
-        say(f"  {example.kind.replace('_', ' ')}: {who}: {before['effect']} -> {after['effect']}")
-        say(f"    {after['reason']}")
+        print_text(f"  {example.kind.replace('_', ' ')}: {who}: {before['effect']} -> {after['effect']}")
+        print_text(f"    {after['reason']}")

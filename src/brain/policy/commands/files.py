@@ -13,7 +13,7 @@ import typer
 from brain.errors import BrainError, InvalidInput
 from brain.kit.cli.common import JsonOption, StreamOption, print_json, print_json_array, run
 from brain.kit.cli.text import print_text
-from brain.policy.commands.common import ByOption, FileArgument, counts, opened, say, stored_rules, user, with_engine
+from brain.policy.commands.common import ByOption, FileArgument, counts, opened, stored_rules, user, with_engine
 
 if TYPE_CHECKING:
     from brain.policy import PolicyEngine
@@ -62,8 +62,8 @@ def check(
         for one in found:
             where = f"{file}:{lines[one.rule_id]}: " if file is not None else ""
             other = f" (line {lines[one.other_id]})" if one.other_id is not None and one.other_id in lines else ""
-            say(f"{where}{one.kind}: rule {one.rule_id!r}: {one.message}{other}")
-        say(f"{file or 'stored rules'}: {_counted(rules, 'rule')}, no faults, {_counted(found, 'finding')}")
+            print_text(f"{where}{one.kind}: rule {one.rule_id!r}: {one.message}{other}")
+        print_text(f"{file or 'stored rules'}: {_counted(rules, 'rule')}, no faults, {_counted(found, 'finding')}")
     if found and strict:
         raise typer.Exit(1)
 
@@ -85,7 +85,7 @@ def import_(
     async def once(engine: PolicyEngine) -> None:
         rules = read_policy(file).rules
         done = engine.import_rules(rules, replace_all=replace, by=user(by), note=f"import of {file.name}")
-        say(counts(done))
+        print_text(counts(done))
 
     async def work() -> None:
         if not watch:
@@ -146,13 +146,13 @@ def diff(file: FileArgument, as_json: JsonOption = False, stream: StreamOption =
         what = changes(old, new) if old and new else {}
         rows.append({"kind": kind, "rule_id": change.rule.id, "name": change.rule.name, "changes": what})
         if not as_json:
-            say(f"{_SIGNS[kind]} {change.rule.id}: {change.rule.name}")
+            print_text(f"{_SIGNS[kind]} {change.rule.id}: {change.rule.name}")
             for name, values in what.items():
-                say(f"    {name}: {values['old']!r} -> {values['new']!r}")
+                print_text(f"    {name}: {values['old']!r} -> {values['new']!r}")
     if as_json:
         print_json_array(rows)
     elif not rows:
-        say("no difference")
+        print_text("no difference")
     if rows:
         raise typer.Exit(1)
 
@@ -177,8 +177,8 @@ def _state(file: Path) -> object:
 
 
 def _complain(error: BrainError) -> None:
-    say(f"error: {error}", err=True)
+    print_text(f"error: {error}", err=True)
     if isinstance(error, InvalidInput):
         for fault in error.faults:
             if fault != str(error):
-                say(f"  {fault}", err=True)
+                print_text(f"  {fault}", err=True)

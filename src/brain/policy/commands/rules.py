@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from brain.kit.cli.common import JsonOption, StreamOption, print_json_array
+from brain.kit.cli.text import print_text
 from brain.policy.commands.common import (
     ByOption,
     counts,
     moment,
     opened_store,
     print_rules,
-    say,
     stored_rules,
     user,
     with_engine,
@@ -49,13 +49,13 @@ def list_(
 def enable(rule: RuleArgument, by: ByOption = None, stream: StreamOption = None) -> None:
     """Let a rule take part in decisions."""
     with_engine(stream, lambda engine: engine.enable_rule(rule, by=user(by)))
-    say(f"{rule} is enabled")
+    print_text(f"{rule} is enabled")
 
 
 def disable(rule: RuleArgument, by: ByOption = None, stream: StreamOption = None) -> None:
     """Leave a rule out of decisions, but keep it."""
     with_engine(stream, lambda engine: engine.disable_rule(rule, by=user(by)))
-    say(f"{rule} is disabled")
+    print_text(f"{rule} is disabled")
 
 
 def delete(rule: RuleArgument, by: ByOption = None, stream: StreamOption = None) -> None:
@@ -64,10 +64,10 @@ def delete(rule: RuleArgument, by: ByOption = None, stream: StreamOption = None)
 
     with opened_store(stream) as store:
         if rule in read_rules(store).faults:
-            say(f"{rule} is deleted; no version can bring it back: {remove_unreadable(store, rule)}")
+            print_text(f"{rule} is deleted; no version can bring it back: {remove_unreadable(store, rule)}")
             return
     with_engine(stream, lambda engine: engine.delete_rule(rule, by=user(by)))
-    say(f"{rule} is deleted")
+    print_text(f"{rule} is deleted")
 
 
 def versions(
@@ -97,4 +97,4 @@ def rollback(
     stream: StreamOption = None,
 ) -> None:
     """Make the rules again what they were just after that version; containments stay."""
-    say(counts(with_engine(stream, lambda engine: engine.rollback(version, by=user(by)))))
+    print_text(counts(with_engine(stream, lambda engine: engine.rollback(version, by=user(by)))))
