@@ -1,4 +1,4 @@
-"""Garbage and freed memory: the collector while many objects are made at once, and what the C library's malloc keeps."""
+"""Garbage and freed memory: the collector while many objects are made at once, and what malloc keeps."""
 
 from __future__ import annotations
 

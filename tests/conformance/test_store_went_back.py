@@ -39,7 +39,7 @@ def test_a_mirror_knows_what_is_new(store: Store) -> None:
     assert mirror.look() is None
     changes = [DocumentChange("c", "b", b"2"), DocumentChange("d", "b", b"3")]
     written = store.write(changes)
-    mirror.wrote(changes, written.versions, written.steps["c"])
+    mirror.wrote(changes, written)
     assert mirror.look() is None
     store.delete("c", "a")
     assert mirror.look() == Look({}, ["a"])

@@ -15,7 +15,7 @@ from zlib import crc32
 import msgspec
 
 from brain.errors import InvalidInput
-from brain.policy.models import Condition, Rule
+from brain.policy.models import Condition, Rule, shared
 from brain.policy.structs import struct_of
 from brain.policy.values import NO_MEMBERS, FrozenList, freeze
 
@@ -116,7 +116,7 @@ def _trusted_condition(stored: Any) -> Condition:
         put(condition, getattr(stored, name))
     if isinstance(stored.value, (list, dict)):
         _set_value(condition, freeze(stored.value))
-    return condition
+    return shared(condition)
 
 
 _set_conditions, _set_metadata, _set_tags = (dict(_rule_slots)[name] for name in ("conditions", "metadata", "tags"))

@@ -178,8 +178,12 @@ def _order(entry: RuleEntry) -> Order:
 def _linked(entries: Sequence[RuleEntry]) -> RuleEntry | None:
     """The first of these entries, which are in order, each linked to the one after it."""
     first: RuleEntry | None = None
-    for test, operand, order, decision, _, conditions in reversed(entries):
-        first = (test, operand, order, decision, first, conditions)
+    for entry in reversed(entries):
+        if entry[NEXT] is first:
+            first = entry
+        else:
+            test, operand, order, decision, _, conditions = entry
+            first = (test, operand, order, decision, first, conditions)
     return first
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -14,8 +14,14 @@ from brain.policy.models import Rule
 from brain.policy.values import NO_ITEMS, NO_MEMBERS, FrozenList
 
 
+class _Deciding:
+    """The rule that decided, from which the reason is put together when somebody asks for it."""
+
+    __slots__ = ("_rule",)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(_Deciding):
     """The answer for one context. The same object serves every context that the same rule decides.
 
     `rule_id` is None when no rule matched and the default effect decided.
@@ -31,6 +37,16 @@ class Decision:
     requires_approval: Annotated[bool, Meta(description="Whether a person has to agree first.")] = False
     metadata: Annotated[Mapping[str, Any], Meta(description="The metadata of the rule that decided.")] = NO_ITEMS
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> str:
+            """The reason, the first time that it is asked for: most of many rules decide nothing for long."""
+            if name != "reason":
+                raise AttributeError(f"a decision has no {name!r}")
+            reason = _reason(self._rule)
+            object.__setattr__(self, "reason", reason)
+            return reason
+
     def to_dict(self) -> dict[str, Any]:
         """The decision as plain JSON values."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
@@ -42,20 +58,25 @@ _VERB = {Effect.ALLOW: "allowed", Effect.DENY: "denied", Effect.WARN: "allowed w
 
 def decision_of(rule: Rule) -> Decision:
     """The decision in every case that `rule` decides."""
-    reason = f"{_VERB[rule.effect]} by rule {rule.name!r} ({rule.id}, priority {rule.priority})"
-    if rule.description:
-        reason += f": {rule.description}"
-    return Decision(
+    decision = Decision(
         allowed=rule.effect.allows,
         effect=rule.effect,
         rule_id=rule.id,
         rule_name=rule.name,
-        reason=reason,
+        reason="",
         warnings=FrozenList([rule.description or rule.name]) if rule.effect is Effect.WARN else NO_MEMBERS,
         requires_audit=rule.effect is Effect.AUDIT,
         requires_approval=rule.requires_approval,
         metadata=rule.metadata,
     )
+    object.__setattr__(decision, "_rule", rule)
+    object.__delattr__(decision, "reason")  # it is made from the rule when it is asked for
+    return decision
+
+
+def _reason(rule: Rule) -> str:
+    reason = f"{_VERB[rule.effect]} by rule {rule.name!r} ({rule.id}, priority {rule.priority})"
+    return f"{reason}: {rule.description}" if rule.description else reason
 
 
 def default_decision(effect: Effect) -> Decision:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
@@ -117,6 +118,19 @@ def _frozen(name: str, value: object, faults: list[str]) -> Any:
             fault = f"{error}; use JSON values"
     faults.append(f"{name}: {fault}")
     return None
+
+
+@lru_cache(maxsize=10_000)
+def _condition(field: str, operator: Operator, value: str) -> Condition:
+    return Condition(field, operator, value)
+
+
+def shared(condition: Condition) -> Condition:
+    """One object for equal conditions of many rules, such as those on a role, where its field and value are texts."""
+    field, value = condition.field, condition.value
+    if type(value) is not str or len(value) >= _SHORT or type(field) is not str:
+        return condition
+    return _condition(field, condition.operator, value)
 
 
 def _may_be_large(conditions: Sequence[Condition]) -> bool:
@@ -343,7 +357,7 @@ def _conditions(given: object, faults: list[str]) -> Sequence[Condition]:
             )
             continue
         try:
-            made.append(one if isinstance(one, Condition) else condition_from(one))
+            made.append(shared(one if isinstance(one, Condition) else condition_from(one)))
         except InvalidInput as error:
             faults += [f"conditions[{place}].{fault}" for fault in error.faults]
     return FrozenList(made) if made else NO_MEMBERS

@@ -243,7 +243,7 @@ class RuleRepository(forking.Part):
             return Announced()
         announced = self._announcer().prepare(drafts)
         written = self._store.write([*changes, *announced.changes])
-        self.mirror.wrote(changes, written.versions[: len(changes)], written.steps[self._shelf.collection])
+        self.mirror.wrote(changes, written)
         for change in changes:
             self._untaken.pop(change.key, None)
         return announced

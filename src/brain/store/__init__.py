@@ -84,10 +84,15 @@ class Step(NamedTuple):
 
 class Written(NamedTuple):
     """What a write did: for each change, in order, the new version (of a deletion: the version that was there, 0 for
-    none); for each collection its step."""
+    none); for each collection its step.
+
+    `documents` are those that a store keeps in this process, for each change (of a deletion: None), so that who mirrors
+    them need not have them twice; of another store it is empty.
+    """
 
     versions: Sequence[int]
     steps: Mapping[str, Step]
+    documents: Sequence[Document | None] = ()
 
 
 class Reading(NamedTuple):

@@ -31,8 +31,9 @@ class _Packed(bytes):
     """A document's data, compressed."""
 
 
-def _packed(data: bytes) -> bytes:
-    return _Packed(zlib.compress(data, 1)) if len(data) >= _LARGE else bytes(data)
+def _packed(document: Document) -> Document:
+    data = document.data
+    return document._replace(data=_Packed(zlib.compress(data, 1))) if len(data) >= _LARGE else document
 
 
 def _unpacked(document: Document) -> Document:
@@ -51,10 +52,10 @@ class _Collection:
 
     def apply(self, plan: Planned, joins: Sequence[Mark]) -> Step:
         before = self.mark
-        for key, version, data in plan.puts:
-            if key not in self.documents:
-                insort(self.keys, key)
-            self.documents[key] = Document(key, version, _packed(data))
+        for one in plan.puts:
+            if one.key not in self.documents:
+                insort(self.keys, one.key)
+            self.documents[one.key] = _packed(one)
         for key in plan.deletes:
             del self.documents[key]
             del self.keys[bisect_left(self.keys, key)]
@@ -111,7 +112,8 @@ class MemoryStore(SingleChanges):
                     group, {one.key: documents[one.key].version for one in group if one.key in documents}
                 )
             steps = {name: self._collection(name).apply(plan, joins.get(name, ())) for name, plan in plans.items()}
-        return Written([plans[one.collection].versions[one.key] for one in changes], steps)
+            kept = [self._collections[one.collection].documents.get(one.key) for one in changes]
+        return Written([plans[one.collection].versions[one.key] for one in changes], steps, kept)
 
     def read(self, collection: str, since: Mark | None = None, last: int | None = None) -> Reading:
         """As Store says."""

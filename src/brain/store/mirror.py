@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence, Set
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import NamedTuple
 
 from brain.errors import Conflict, Unavailable
 from brain.logs import Log
-from brain.store import MARKS_KEPT, Document, DocumentChange, Mark, Reading, Step, Store
+from brain.store import MARKS_KEPT, Document, DocumentChange, Mark, Reading, Step, Store, Written
 
 log: Log = Log("brain.store")
 
@@ -91,14 +91,21 @@ class Mirror:
             reading = self._store.read(self._collection, self._mark)
         return self._follow(reading) if reading.continues else self._restore(reading)
 
-    def wrote(self, changes: Sequence[DocumentChange], versions: Sequence[int], step: Step) -> None:
-        """Take over what the owner has written itself; changes of other collections are passed over."""
-        for change, version in zip(changes, versions, strict=True):
+    def wrote(self, changes: Sequence[DocumentChange], written: Written) -> None:
+        """Take over what the owner has written itself: `changes` are the first of that write, or all.
+
+        Those of other collections are passed over.
+        """
+        for change, version, kept in zip_longest(changes, written.versions, written.documents):
+            if change is None:
+                break
             if change.collection != self._collection:
                 continue
             self._remove(change.key)
             if change.data is not None:
-                self.documents[change.key] = Document(change.key, version, change.data)
+                made = Document(change.key, version, change.data)
+                self.documents[change.key] = kept if kept == made else made
+        step = written.steps[self._collection]
         self._forget_oldest()
         if step.before == self._mark:  # else others wrote too, which the next look finds
             self._mark = step.after

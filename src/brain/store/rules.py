@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from brain.errors import Conflict, InvalidInput
 from brain.platform import at_fork
-from brain.store import DocumentChange, Mark, Written
+from brain.store import Document, DocumentChange, Mark, Written
 
 
 class SingleChanges(ABC):
@@ -72,14 +72,14 @@ def by_collection(changes: Sequence[DocumentChange]) -> dict[str, list[DocumentC
 class Planned(NamedTuple):
     """What a write does to one collection: rows to put, keys to remove, and the version that each change results in."""
 
-    puts: Sequence[tuple[str, int, bytes]]
+    puts: Sequence[Document]
     deletes: Sequence[str]
     versions: Mapping[str, int]
 
 
 def planned(changes: Sequence[DocumentChange], present: Mapping[str, int]) -> Planned:
     """What the changes of one collection come to where keys have these versions now. Raises Conflict."""
-    puts: list[tuple[str, int, bytes]] = []
+    puts: list[Document] = []
     deletes = []
     versions = {}
     for collection, key, data, expected, version in changes:
@@ -88,7 +88,7 @@ def planned(changes: Sequence[DocumentChange], present: Mapping[str, int]) -> Pl
         versions[key] = found
         if data is not None:
             versions[key] = version or found + 1
-            puts.append((key, versions[key], data))
+            puts.append(Document(key, versions[key], data))
         elif found:
             deletes.append(key)
     return Planned(puts, deletes, versions)

@@ -88,7 +88,7 @@ class ThreatRepository:
         change = DocumentChange(COLLECTION, threat.id, _encode(threat), threat.version - 1)
         with self._looking:
             written = self._store.write([change, *more])
-            self._mirror.wrote([change], written.versions[:1], written.steps[COLLECTION])
+            self._mirror.wrote([change], written)
 
     def page(self, filters: Filters, limit: int, before: str | None = None) -> list[Threat]:
         """At most `limit` threats that fit, the latest detected first; those that come after the one with that id.
