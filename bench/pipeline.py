@@ -6,7 +6,8 @@ process (and its children) took, user and system, is divided by the events; besi
 It does so with EVENTS and with an eighth of them: the difference of the two is what the events took, without the start.
 
 `--redis` measures a stream on Redis with the consumers in PostgreSQL. `--worker` has a second process, `brain worker`,
-keep the audit log, in a database of its own: compare the events a second, by the clock, with those of one process.
+keep the audit log and count the metrics, in a database of its own (`--worker audit`: other consumers): compare the
+events a second, by the clock, with those of one process.
 It uses only names that every version of this package has, so that `python -m bench --against REV pipeline` runs it.
 """
 
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -80,20 +81,20 @@ async def publish(url: str, count: int) -> tuple[float, float]:
     return time.process_time() - began, time.perf_counter() - wall
 
 
-def consume(place: Place, folder: Path, worker: bool = False, profile: str | None = None) -> tuple[float, float]:
+def consume(place: Place, folder: Path, worker: Sequence[str] = (), profile: str | None = None) -> tuple[float, float]:
     """Start the server with the consumers until all have read to the end; CPU seconds and those on the clock.
 
-    `worker`: the audit log is a second process, with a database of its own.
+    `worker`: the consumers in a second process, with a database of its own.
     """
     brain = str(Path(sys.executable).with_name("brain"))
-    others = [name for name in _CONSUMERS if not worker or name != "audit"]
+    others = [name for name in _CONSUMERS if name not in worker]
     environment = {**os.environ, "BRAIN_CONSUMERS": ",".join(others), "BRAIN_LOG_LEVEL": "error"}
     if place.database:
         environment["BRAIN_DATABASE"] = place.database
     commands = [([brain, "serve", "--stream", place.stream, "--port", str(free_port())], environment)]
     if worker:
         own = {**environment, "BRAIN_DATABASE": f"sqlite:///{folder / 'worker.db'}"}
-        commands.append(([brain, "worker", "audit", "--stream", place.stream], own))
+        commands.append(([brain, "worker", *worker, "--stream", place.stream], own))
     began = time.perf_counter()
     with open(folder / "log", "wb") as log:
         started = [
@@ -192,7 +193,7 @@ def _parts(folder: Path, redis: bool) -> Iterator[Place]:
         database.stop()
 
 
-def measure(count: int, redis: bool = False, worker: bool = False, profile: str | None = None) -> Taken:
+def measure(count: int, redis: bool = False, worker: Sequence[str] = (), profile: str | None = None) -> Taken:
     """Publish and consume so many decisions on empty parts."""
     with tempfile.TemporaryDirectory() as name, _parts(Path(name), redis) as place:
         folder = Path(name)
@@ -211,10 +212,11 @@ def main() -> None:
     parser.add_argument("events", type=int, nargs="?", default=EVENTS)
     parser.add_argument("--profile", metavar="FILE")
     parser.add_argument("--redis", action="store_true", help="a stream on Redis, the consumers in PostgreSQL")
-    parser.add_argument("--worker", action="store_true", help="the audit log in a second process")
+    parser.add_argument("--worker", nargs="?", const="audit,metrics", default="", help="these in a second process")
     given = parser.parse_args()
-    few = measure(given.events // 8, given.redis, given.worker)
-    many = measure(given.events, given.redis, given.worker, given.profile)
+    worker = given.worker.split(",") if given.worker else ()
+    few = measure(given.events // 8, given.redis, worker)
+    many = measure(given.events, given.redis, worker, given.profile)
     more = many.events - few.events
     tables = sum(size for name, size in many.tables if not name.startswith("brain "))
     print(

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from brain import EventStream
+from brain.audit.repository import make_tables
 from brain.audit.tables import entries
 from brain.kit.database import open_database, reading
 from support import audit_worker, metrics_worker
@@ -69,6 +70,26 @@ def test_verify_against_the_audit_log_that_its_plug_in_provides(counted: Path, b
     assert equal.code == 0, equal.out + equal.err
     assert equal.out.startswith("300 events recounted, ")
     assert equal.out.endswith(": equal\n")
+
+
+async def test_one_worker_runs_several_plug_ins(tmp_path: Path) -> None:
+    stream_url, database = f"sqlite:///{tmp_path}/brain.db", f"sqlite:///{tmp_path}/brain-consumers.db"
+    async with EventStream.open(stream_url) as stream:
+        for receipt in [stream.publish(event) for event in Traffic(1, start=time.time() - 60, hours=0.01).events(20)]:
+            await receipt
+    worker = spawn(metrics_worker.run, str(tmp_path), stream_url, database, "audit")
+    engine = open_tables(database)
+    make_tables(engine)
+
+    def logged() -> list[int]:
+        with reading(engine).connect() as connection:
+            return list(connection.execute(select(entries.c.idx)).scalars())
+
+    try:
+        await until(lambda: total(engine) == 20 and logged() == [*range(20)])
+    finally:
+        kill(worker)
+        engine.dispose()
 
 
 def test_verify_ends_with_1_and_names_what_differs(counted: Path, brain: Command) -> None:

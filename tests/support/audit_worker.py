@@ -11,4 +11,4 @@ def run(folder: str, stream: str, database: str) -> None:
     """The command, in a folder."""
     os.chdir(folder)
     os.environ["BRAIN_LOG_LEVEL"] = "warning"
-    worker("audit", stream, database)
+    worker(["audit"], stream, database)

@@ -7,8 +7,8 @@ import os
 from brain.cli.commands.worker import worker
 
 
-def run(folder: str, stream: str, database: str) -> None:
-    """The command, in a folder."""
+def run(folder: str, stream: str, database: str, *others: str) -> None:
+    """The command, in a folder; with the names of other plug-ins."""
     os.chdir(folder)
     os.environ["BRAIN_LOG_LEVEL"] = "warning"
-    worker("metrics", stream, database)
+    worker(["metrics", *others], stream, database)

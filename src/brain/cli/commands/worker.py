@@ -1,4 +1,4 @@
-"""`brain worker NAME`: one plug-in alone, without the HTTP server."""
+"""`brain worker NAME...`: some plug-ins alone, without the HTTP server."""
 
 from __future__ import annotations
 
@@ -11,34 +11,37 @@ from brain.kit.cli.common import StreamOption, run
 from brain.kit.cli.text import print_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from brain.settings import Settings
 
 
 def worker(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Of an installed plug-in that consumes events.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Of installed plug-ins that consume events.")],
     stream: StreamOption = None,
-    database: Annotated[str | None, typer.Option(metavar="URL", help="Where it keeps its tables.")] = None,
+    database: Annotated[str | None, typer.Option(metavar="URL", help="Where they keep their tables.")] = None,
 ) -> None:
-    """Run the tasks of one plug-in until SIGINT or SIGTERM. Leave it out of the server's setting `consumers`."""
+    """Run the tasks of some plug-ins until SIGINT or SIGTERM. Leave them out of the server's setting `consumers`."""
     from brain.garbage import bound_kept_memory, collect_while_serving
     from brain.logs import configure_logs
     from brain.plugins import check_plugins, check_running
     from brain.settings import former_names, load_settings
 
     bound_kept_memory()
-    if name in (renamed := former_names()):
+    renamed = former_names()
+    for name in renamed.keys() & set(names):
         print_text(f"plug-in {name} is called {renamed[name]} now", err=True)
-        name = renamed[name]
+    running = list(dict.fromkeys(renamed.get(name, name) for name in names))
     check_plugins()
-    check_running([name])
+    check_running(running)
     settings = load_settings(stream=stream, store=stream, database=database)
     configure_logs(settings.log_level, settings.log_format)
     collect_while_serving()
-    run(_work(name, settings))
+    run(_work(running, settings))
 
 
-async def _work(name: str, settings: Settings) -> None:
-    from contextlib import closing
+async def _work(names: Sequence[str], settings: Settings) -> None:
+    from contextlib import AsyncExitStack, closing
 
     from brain.kit.context import check_owners, open_plugin, plugin_context
     from brain.kit.outbox import ReportDelivery
@@ -53,11 +56,13 @@ async def _work(name: str, settings: Settings) -> None:
     with stop_signals() as stop:
         async with EventStream.open(settings.stream) as stream:
             with closing(open_store(settings.store_url)) as store, plugin_context(stream, store, settings) as context:
-                await check_owners(context, [plugins()[name]])
-                async with open_plugin(plugins()[name], context) as component:
-                    loops = [*component.tasks, ReportDelivery(context).run]
-                    tasks = [asyncio.create_task(loop()) for loop in loops]
-                    log.info("working", plugin=name, stream=without_password(settings.stream))
+                running = [plugins()[name] for name in names]
+                await check_owners(context, running)
+                async with AsyncExitStack() as opened:
+                    components = [await opened.enter_async_context(open_plugin(one, context)) for one in running]
+                    loops = [loop for component in components for loop in component.tasks]
+                    tasks = [asyncio.create_task(loop()) for loop in [*loops, ReportDelivery(context).run]]
+                    log.info("working", plugins=names, stream=without_password(settings.stream))
                     stopped = asyncio.create_task(stop.wait())
                     await asyncio.wait({stopped, *tasks}, return_when=asyncio.FIRST_COMPLETED)
                     for task in (stopped, *tasks):
