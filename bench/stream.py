@@ -1,7 +1,8 @@
 """The stream's lines of the speed budget, each beside the raw limit of what lies below it, in the same run.
 
 `python -m bench.stream` prints the table; `run()` gives its rows. Redis is a server of the benchmark's own.
-`python -m bench.stream group` prints the line of the group on Redis alone.
+`python -m bench.stream publish sqlite redis group` prints the lines of these alone, without peers; they use only what
+commit 6c6e67b has, so that `python -m bench --against 6c6e67b "stream publish sqlite redis group"` runs.
 """
 
 from __future__ import annotations
@@ -28,30 +29,54 @@ _IDLE = 200
 
 
 def run() -> list[dict[str, Any]]:
-    """One row for each line of the budget."""
-    rows = [_row("publish(), journalled", "us, median", "3 us", _publish_cost(), best=min)]
-    rows.append(_ratio("to SQLite, sustained", "executemany by 1,000", 0.5, _sqlite_raw, sustained("sqlite")))
+    """One row for each line of the budget, and the peers."""
     with redis_server() as url:
-        rows.append(_ratio("to Redis, sustained", "pipeline of 500 XADD", 0.8, _redis_raw, sustained(url)))
-        rows.append(_group(url))
-        rows += _faststream_rows(url, rows)
-    rows.append(_eventsourcing_row(rows))
-    rows.append(_row("publish to handler, idle", "ms, p99", "1 ms", _idle_latency(), best=min))
+        rows = [measure(url) for measure in LINES.values()]
+        rows[-1:-1] = [*_faststream_rows(url, rows), _eventsourcing_row(rows)]
     return rows
+
+
+def _publish(_: str) -> dict[str, Any]:
+    return _row("publish(), journalled", "us, median", "3 us", _publish_cost(), best=min)
+
+
+def _to_sqlite(_: str) -> dict[str, Any]:
+    return _ratio("to SQLite, sustained", "executemany by 1,000", 0.5, _sqlite_raw, sustained("sqlite"))
+
+
+def _to_redis(url: str) -> dict[str, Any]:
+    return _ratio("to Redis, sustained", "pipeline of 500 XADD", 0.8, _redis_raw, sustained(url))
 
 
 def _group(url: str) -> dict[str, Any]:
     return _ratio("group on Redis, no-op", "XREADGROUP+XACK by 1,000", 0.7, _read_raw, consume(url))
 
 
+def _idle(_: str) -> dict[str, Any]:
+    return _row("publish to handler, idle", "ms, p99", "1 ms", _idle_latency(), best=min)
+
+
+LINES: dict[str, Callable[[str], dict[str, Any]]] = {
+    "publish": _publish,
+    "sqlite": _to_sqlite,
+    "redis": _to_redis,
+    "group": _group,
+    "idle": _idle,
+}
+
+
 def main() -> None:
-    """Print the table."""
-    if sys.argv[1:] == ["group"]:
-        with redis_server() as url:
-            print(line(_group(url)))
+    """Print the table, or the lines that are named."""
+    names = sys.argv[1:]
+    if unknown := [name for name in names if name not in LINES]:
+        raise SystemExit(f"no line {', '.join(unknown)}; there are {', '.join(LINES)}")
+    if not names:
+        for row in run():
+            print(line(row))
         return
-    for row in run():
-        print(line(row))
+    with redis_server() as url:
+        for name in names:
+            print(line(LINES[name](url)), flush=True)
 
 
 def line(row: dict[str, Any]) -> str:

@@ -234,8 +234,11 @@ class HandlerRun:
                 # Asked here too, since nearly every event has nothing to settle.
                 if keyed or delivery.redelivered or lane.now > session.flush_at:
                     await self._settle(lane, delivery, finished)
-            if session.has_finished and lane.queue.empty():
-                await session.flush()
+            if lane.queue.empty():
+                if session.has_finished:
+                    await session.flush()
+            else:
+                session.note_room()  # else the next page would be fetched only when all that is here is handled
             if self._draining:
                 return
             lane.batch = iter(await lane.queue.get())
