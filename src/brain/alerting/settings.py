@@ -59,7 +59,7 @@ ClockTime = Annotated[time, BeforeValidator(_clock_time)]
 
 class _Table(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True
+        extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True, defer_build=True
     )
 
 

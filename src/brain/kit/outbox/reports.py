@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import sqlalchemy as sa
@@ -18,10 +18,12 @@ import sqlalchemy as sa
 from brain import limits
 from brain.kit.outbox.news import note_written
 from brain.kit.outbox.table import OutboxRow, OutboxState, kept_error, metadata, outbox, row_of, without_nul
-from brain.kit.protocols import HealthReport, ThreatReport
 from brain.kit.sql import insert_missing
 from brain.redaction import redacted, redacted_text
 from brain.text import clip_text, short_key
+
+if TYPE_CHECKING:  # a command that reads needs none of them
+    from brain.kit.protocols import HealthReport, ThreatReport
 
 THREATS, HEALTH = "threats", "health"
 """The channels: to whom a row is delivered."""
@@ -62,6 +64,8 @@ class WaitingReport:
 
     def report(self) -> HealthReport | ThreatReport:
         """What is to be reported. Raises msgspec.ValidationError for a row that holds no report."""
+        from brain.kit.protocols import HealthReport, ThreatReport
+
         if self.channel == HEALTH:
             return msgspec.convert(self.content, HealthReport)
         return msgspec.convert(self.content, ThreatReport)
