@@ -13,6 +13,8 @@ import httpx
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr, ValidationError
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from brain.access.settings import AccessSettings, TrustDomainSettings
 from brain.access.x509_svid import Bundles
@@ -239,6 +241,31 @@ async def test_settings_that_no_tls_can_be_made_of(
     settings = without_consumers(access=AccessSettings.model_validate(access), **files)
     with pytest.raises(InvalidInput, match=why):
         server_tls(settings)
+
+
+async def test_a_certificate_says_who_opens_a_websocket(served: Served) -> None:
+    """An agent may follow no telemetry by the roles as they are: it is refused as the agent that it is."""
+    url = f"{served.url.replace('https', 'wss')}/api/telemetry/tail"
+    certificate = served.folder / "socket.pem"
+    served.ours.svid(certificate, BILLING)
+    for client, status in ((certificate, 403), (None, 401)):
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(url, ssl=client_context(served.folder / "ca.pem", client)):
+                pass
+        assert refused.value.response.status_code == status
+    names: list[str] = []
+
+    async def are_told() -> bool:
+        found = await served.admin("GET", "/api/events?pattern=access.request_refused&limit=1000")
+        events = [one["event"] for one in found.json()["events"]]
+        names[:] = [one["meta"]["principal"]["name"] for one in events if one["payload"]["path"].endswith("/tail")]
+        return len(names) >= 2
+
+    await until(are_told)
+    assert sorted(names) == ["anonymous", "billing-7"]
+    admin = {"Authorization": f"Bearer {ADMIN}"}
+    async with connect(url, ssl=client_context(served.folder / "ca.pem", certificate), additional_headers=admin):
+        pass  # a key that is sent along goes first
 
 
 async def test_names_of_trust_domains() -> None:

@@ -14,12 +14,14 @@ import re
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 from urllib.parse import quote
 
 import httpx
+import pyarrow.parquet
 import pytest
 import zenoh
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -42,7 +44,7 @@ from support.secret_world import REFUSED, SETTINGS, WEBHOOK_TOKEN, filled, make_
 from support.secrets_planted import NAMED, SECRETS, TEXTS, found_in, planted
 from support.server import ServeProcess, brain, running_server, without_consumers
 from support.sizes import sizes
-from support.waiting import until, wait_until
+from support.waiting import until
 
 ALL = " ".join(text for text, _ in TEXTS)
 LIVE = "/api/events/live"
@@ -92,7 +94,8 @@ async def world(folder: Path, every: int) -> AsyncIterator[Planting]:
         (folder / "brain.toml").write_text(settings)
         server = await asyncio.to_thread(ServeProcess(folder).__enter__)
         try:
-            async with httpx.AsyncClient(base_url=server.url, timeout=60, trust_env=False) as client:
+            limits = httpx.Limits(keepalive_expiry=1)  # before the server ends it
+            async with httpx.AsyncClient(base_url=server.url, timeout=60, trust_env=False, limits=limits) as client:
                 document = (await client.get("/openapi.json")).json()
                 known = {(method, path): example for method, path, example in examples(document)}
                 ids = await make_world(client, known, folder)
@@ -150,9 +153,9 @@ async def plant_parameters(here: Planting) -> None:
 
 async def plant_headers(here: Planting) -> None:
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    for text in here.some([text for text, _ in TEXTS if text.isascii() and text.isprintable()]):
+    for text, secret in here.some([(text, secret) for text, secret in TEXTS[:17] if text.isprintable()]):
         for name in ("X-Correlation-Id", "Idempotency-Key", "User-Agent", "Referer", "Cookie", "Authorization"):
-            value = text.replace(" ", "") if name in ("X-Correlation-Id", "Idempotency-Key") else text
+            value = secret if name in ("X-Correlation-Id", "Idempotency-Key") else text  # these have no blanks
             threat = {"type": "odd", "source": "a1", "severity": "LOW", "description": name}
             await here.send("post", "/api/threats", json=threat, headers={name: value})
         state = {"traceparent": parent, "tracestate": f"a={text.replace(',', '')}"}
@@ -165,9 +168,8 @@ async def plant_telemetry(here: Planting) -> None:
         request = ExportTraceServiceRequest()
         spans = request.resource_spans.add()
         _attribute(spans.resource.attributes, "service.name", text)
-        span = spans.scope_spans.add().spans.add(
-            trace_id=bytes(range(1, 17)), span_id=text.encode()[:8].ljust(8, b"x"), name=text, start_time_unix_nano=1, end_time_unix_nano=2
-        )  # fmt: skip
+        span = spans.scope_spans.add().spans.add(name=text, start_time_unix_nano=1, end_time_unix_nano=2)
+        span.trace_id, span.span_id = bytes(range(1, 17)), text.encode()[:8].ljust(8, b"x")
         for name in ("gen_ai.tool.name", "gen_ai.agent.name", "gen_ai.provider.name", "password", "input.value"):
             _attribute(span.attributes, name, text)
         _attribute(span.attributes, "gen_ai.operation.name", "execute_tool")
@@ -211,11 +213,11 @@ async def plant_messages(here: Planting) -> None:
 
     await until(are_up)
     await until(lambda: "/chatter" in here.ros.subscribed)
-    sent = 0
-    for text in here.some([text for text, _ in TEXTS]):
+    texts = list(here.some([text for text, _ in TEXTS]))
+    sent = len(texts)
+    for text in texts:
         await here.ros.publish("/chatter", {"data": text})
         await asyncio.to_thread(publisher.put, to_cdr("std_msgs/msg/String", {"data": text}))
-        sent += 1
     call = {"link": "hall", "service": "/lights/set", "agent_id": "driver-1", "request": {}}
     answered = await here.send("post", "/api/ros2/call", json=call)
     assert answered.is_success, answered.text
@@ -226,7 +228,13 @@ async def plant_messages(here: Planting) -> None:
 async def plant_webhooks(here: Planting) -> None:
     headers = {"Authorization": f"Bearer {WEBHOOK_TOKEN}", "Content-Type": "application/cloudevents+json"}
     for number, text in enumerate(here.some([text for text, _ in TEXTS])):
-        event = {"specversion": "1.0", "id": str(number), "source": "shop", "type": "org.x.order", "data": planted() | {"x": text}}
+        event = {
+            "specversion": "1.0",
+            "id": str(number),
+            "source": "shop",
+            "type": "org.x.order",
+            "data": planted() | {"x": text},
+        }
         sent = await here.send("post", "/api/connectors/hooks/webhook", content=json.dumps(event), headers=headers)
         assert sent.is_success, sent.text
 
@@ -247,11 +255,13 @@ async def test_planted_secrets_are_found_nowhere(every: int, tmp_path: Path) -> 
     outside = tmp_path.with_name(f"{tmp_path.name}-exports")
     outside.mkdir()
     async with world(tmp_path, every) as here:
+        await plant_messages(here)  # before a camera keeps the robot from moving
         taken = await plant_bodies(here)
         if every == 1:
             asked = {(method, path) for method, path, _ in examples(here.document)}
-            assert asked - taken == REFUSED.keys(), "say in support/secret_world.py why it takes nothing, or make what it needs"
-        for plant in (plant_parameters, plant_headers, plant_telemetry, plant_messages, plant_webhooks):
+            untaken = sorted(asked - taken - REFUSED.keys())
+            assert untaken == [], "say in support/secret_world.py why they take nothing, or make what they need"
+        for plant in (plant_parameters, plant_headers, plant_telemetry, plant_webhooks):
             await plant(here)
         tapped = await asyncio.to_thread(lambda: brain("connectors", "singer", "tap", folder=tmp_path))
         assert tapped.returncode == 0, tapped.stderr
@@ -271,7 +281,8 @@ async def test_planted_secrets_are_found_nowhere(every: int, tmp_path: Path) -> 
         shown["log"] = here.server.log()
     await ask_guards(tmp_path)
     for form in ("jsonl", "csv", "cef", "ocsf", "parquet"):
-        done = await asyncio.to_thread(lambda: brain("audit", "export", "-f", form, "-o", str(outside / form), folder=tmp_path))  # noqa: B023
+        command = ("audit", "export", "-f", form, "-o", str(outside / form))
+        done = await asyncio.to_thread(partial(brain, *command, folder=tmp_path))
         assert done.returncode == 0, done.stderr
     for bag in tmp_path.rglob("*.mcap"):
         shown[bag.name] = "\n".join(str(message) for message in read_bag(bag))
@@ -291,9 +302,7 @@ def _most(operation: dict[str, Any]) -> dict[str, str]:
 
 
 def _parquet(path: Path) -> str:
-    import duckdb
-
-    return str(duckdb.sql(f"SELECT * FROM read_parquet('{path}')").fetchall())
+    return str(pyarrow.parquet.read_table(path).to_pylist())
 
 
 async def ask_guards(folder: Path) -> None:

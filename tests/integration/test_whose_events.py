@@ -63,7 +63,9 @@ async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
     keys = Keys(open_store(stream), None)
     made = {name: keys.new(name, Role.OPERATOR).secret for name in NAMES}
     hardware = HardwareSettings(robots={name: RobotSettings(driver="mock") for name in ("rover",)})
-    settings = Settings(stream=stream, port=0, api_key=SecretStr(ADMIN), consumers=("missions", "hardware"), hardware=hardware)
+    settings = Settings(
+        stream=stream, port=0, api_key=SecretStr(ADMIN), consumers=("missions", "hardware"), hardware=hardware
+    )
     async with running_server(settings) as (server, admin):
         admin.headers["Authorization"] = f"Bearer {ADMIN}"
         rule = {"id": "all", "name": "All", "effect": "ALLOW", "conditions": [], "everyone": True}
@@ -121,7 +123,7 @@ async def test_of_sources_in_one_transaction(served: Served) -> None:
 
 async def test_of_commands_in_one_queue(served: Served) -> None:
     async def drive(name: str) -> None:
-        robot = f"/api/hardware/robots/rover/{{}}"
+        robot = "/api/hardware/robots/rover/{}"
         for _ in range(4):
             leased = await served.by[name].post(robot.format("lease"), json={"agent_id": name})
             if leased.is_success:

@@ -30,8 +30,8 @@ from brain.errors import BrainError, Unavailable
 from brain.extras import needs
 from brain.json_text import JSON_FAULTS
 from brain.logs import Log
-from brain.redaction import redacted_body
 from brain.neutral import json_bytes
+from brain.redaction import redacted_body
 from brain.stream.retry import retry_delay
 
 if TYPE_CHECKING:

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from brain.missions.claiming import Claim, Hold, hold, take_all
-from brain.missions.finishing import Completion, Failure, GivenBack, Held, Heartbeat, beat, complete_all, fail, give_back
+from brain.missions.finishing import (
+    Completion,
+    Failure,
+    GivenBack,
+    Heartbeat,
+    Held,
+    beat,
+    complete_all,
+    fail,
+    give_back,
+)
 from brain.missions.leases_lost import see
 from brain.missions.transaction import MissionTransaction
 

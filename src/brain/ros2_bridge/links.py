@@ -11,7 +11,7 @@ import msgspec
 
 from brain.errors import MissingExtra
 from brain.logs import Log
-from brain.redaction import may_hold_secret, redacted, redacted_text
+from brain.redaction import may_hold_secret, redacted, redacted_json, redacted_text
 from brain.ros2_bridge.graph import Graph
 from brain.ros2_bridge.settings import LinkSettings
 
@@ -27,12 +27,13 @@ class Received(NamedTuple):
     cdr: bytes | None = None
 
     def without_secrets(self, type: str) -> Received:
-        """As it may be kept and shown: with marks for the secrets in its texts. Raises InvalidInput for another type."""
-        data = msgspec.json.encode(self.message) if self.cdr is None else self.cdr
-        if not may_hold_secret(data) or (shown := redacted(self.message)) == self.message:
-            return self
+        """As it may be kept and shown: with marks for secrets in its texts. Raises InvalidInput for another type."""
         if self.cdr is None:
-            return self._replace(message=shown)
+            data = msgspec.json.encode(self.message)
+            kept = redacted_json(data)
+            return self if kept is data else self._replace(message=msgspec.json.decode(kept))
+        if not may_hold_secret(self.cdr) or (shown := redacted(self.message)) == self.message:
+            return self
         from brain.ros2_bridge.messages import to_cdr
 
         return self._replace(message=shown, cdr=to_cdr(type, shown))

@@ -55,7 +55,7 @@ def new_id() -> str:
 
 
 def given_id(header: str) -> str | None:
-    """The id of a request with this header ("" for none); None where it gets one, as for one that looks like a secret."""
+    """The id of a request with this header ("" for none); None where it gets one: for what looks like a secret, too."""
     return header if _ID(header) and not holds_secret(header) else None
 
 

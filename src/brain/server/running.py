@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 import uvicorn
@@ -22,9 +23,9 @@ from brain.extras import is_installed
 from brain.kit.own_server import local_url
 from brain.platform import handle_signals
 from brain.server.app import create_app
-from brain.server.impatient import protocol
+from brain.server.impatient import Peers, protocol
 from brain.server.security import check_exposure
-from brain.server.tls import ServerTls, server_tls
+from brain.server.tls import ServerTls, server_tls, with_peer
 from brain.settings import CoreSettings
 from brain.store import Store, open_store
 from brain.stream import EventStream
@@ -109,7 +110,7 @@ def _config(app: Starlette, settings: CoreSettings, tls: ServerTls | None) -> uv
         forwarded_allow_ips=[*settings.trusted_proxies],
         http=protocol(header_seconds, app.state.direct, None if tls is None else tls.peer),  # type: ignore[arg-type]
         timeout_graceful_shutdown=DRAIN_SECONDS,
-        ws=_websocket if is_installed("websockets") else "none",  # type: ignore[arg-type]
+        ws=partial(_websocket, None if tls is None else tls.peer) if is_installed("websockets") else "none",  # type: ignore[arg-type]
     )
     config.load()
     config.ssl = None if tls is None else tls.listening
@@ -178,11 +179,20 @@ class _Server(uvicorn.Server):
         self.up.set()
 
 
-def _websocket(*given: Any, **options: Any) -> asyncio.Protocol:
-    """The protocol of a connection that becomes a WebSocket; it is imported for the first one."""
+def _websocket(peer: Peers | None, *given: Any, **options: Any) -> asyncio.Protocol:
+    """The protocol of a connection that becomes a WebSocket; it is imported for the first one.
+
+    `peer` says what the client's certificate proves, as for other requests.
+    """
     from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-    return WebSocketsSansIOProtocol(*given, **options)
+    class Certified(WebSocketsSansIOProtocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            if peer is not None and (found := peer(transport)) is not None:
+                self.app = with_peer(self.app, found)  # type: ignore[arg-type,assignment]
+
+    return Certified(*given, **options)
 
 
 def _listen(host: str, port: int, any_port: bool) -> socket.socket:

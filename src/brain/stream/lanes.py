@@ -402,7 +402,11 @@ def describe_error(error: BaseException) -> str:
         text = str(error)
     except BaseException as fault:  # noqa: BLE001  (an exception of the user's; replaced by this text)
         text = f"(its text cannot be had: {type(fault).__name__})"
-    return f"{type(error).__name__}: {redacted_text(text)}"[:_ERROR_CHARACTERS].encode("utf-8", "backslashreplace").decode()
+    return (
+        f"{type(error).__name__}: {redacted_text(text)}"[:_ERROR_CHARACTERS]
+        .encode("utf-8", "backslashreplace")
+        .decode()
+    )
 
 
 def _current_task() -> asyncio.Task[Any] | None:

@@ -179,7 +179,7 @@ def _first(given: Mapping[str, str], names: tuple[str, ...]) -> str:
 
 
 def label(value: object, otherwise: str = UNKNOWN) -> str:
-    """The value as a label, with marks for secrets: at most NAME characters, without NUL, which PostgreSQL does not take."""
+    """The value as a label, with marks for secrets: at most NAME characters, without NUL, for PostgreSQL."""
     if not isinstance(value, str) or not value:
         return otherwise
     if not is_clean(value):

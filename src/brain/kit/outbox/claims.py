@@ -96,9 +96,7 @@ def mark_sent(db: Connection, row: OutboxRow, token: str, answer: Mapping[str, A
 
 def mark_refused(db: Connection, row: OutboxRow, token: str, error: str) -> bool:
     """Note that the service will never accept the row; False when the claim was lost meanwhile."""
-    return _settle(
-        db, row, token, {"state": OutboxState.REFUSED.value, "last_error": kept_error(error)}
-    )
+    return _settle(db, row, token, {"state": OutboxState.REFUSED.value, "last_error": kept_error(error)})
 
 
 def postpone(db: Connection, row: OutboxRow, token: str, error: str, due_at: float) -> bool:
