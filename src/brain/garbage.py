@@ -46,9 +46,9 @@ def bound_kept_memory() -> None:
     says how malloc is to work, nothing is done.
     """
     if not any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
-        mallopt = _of_malloc("mallopt")
-        for parameter, value in _KEPT.items() if mallopt is not None else ():
-            mallopt(parameter, value)
+        if (mallopt := _of_malloc("mallopt")) is not None:
+            for parameter, value in _KEPT.items():
+                mallopt(parameter, value)
 
 
 def return_memory() -> None:

@@ -13,8 +13,8 @@ from brain.errors import Unavailable
 from brain.store import DocumentChange, Mark, Written
 from brain.store.memory import MemoryStore
 from brain.testing import RecordingStream, make_event
-from brain.threats import Severity, Threat
-from brain.threats.detections import IDS_REMEMBERED, DenialDetection
+from brain.threats import Severity, Threat, detections
+from brain.threats.detections import PENDING_KEPT, DenialDetection
 
 
 def denial(agent: object = "agent-7", at: float = 1_000.0, story: str | None = None) -> Event:
@@ -127,7 +127,19 @@ async def test_a_new_process_that_gets_the_last_batch_again_does_not_double_it()
 
 async def test_what_is_remembered_is_bounded() -> None:
     detection = DenialDetection(ThreatService(), at_least=10**6)
-    for _ in range(IDS_REMEMBERED + 50):
+    for _ in range(PENDING_KEPT + 50):
         await detection.handle(denial())
-    [agent] = detection._agents.values()
-    assert len(agent.pending) == IDS_REMEMBERED
+    [pending] = detection._pending.values()
+    assert len(pending) == PENDING_KEPT
+
+
+async def test_the_reported_denials_of_all_agents_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detections, "IDS_REMEMBERED", 50)
+    service = ThreatService()
+    detection = DenialDetection(service, at_least=1)
+    events = [denial(f"agent-{number % 20}") for number in range(80)]
+    for event in (*events, *events[-50:]):
+        await detection.handle(event)
+    assert list(detection._reported) == [event.id for event in events[-50:]]
+    counted = [threat.metadata["evidence"]["denials"] for threat in await service.list_threats()]
+    assert counted == [4] * 20, "one that is delivered again counts once"

@@ -295,8 +295,7 @@ def _alert(row: sa.Row[Any]) -> Alert:
 
 def _labels(row: sa.Row[Any]) -> tuple[str, Labels]:
     """The id of an alert, and its `all_labels`."""
-    id, labels, *own = row
-    return id, {**labels, **dict(zip(OWN_LABELS, own, strict=True))}
+    return row.id, {**row.labels, **{name: row._mapping[name] for name in OWN_LABELS}}
 
 
 def _row(alert: Alert) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from brain import limits
 from brain.charter import Event, Severity
@@ -22,29 +21,25 @@ THREAT_TYPE = "policy_denials"
 SEVERITY_FROM = ((100, Severity.CRITICAL), (25, Severity.HIGH), (0, Severity.MEDIUM))
 """Severity by the number of denials over the threat's life."""
 AGENTS_WATCHED = 10_000
-IDS_REMEMBERED = 1_000
-
-
-@dataclass
-class _Agent:
-    """One agent: its denials not yet reported, and the ids of those reported, to recognise one delivered again."""
-
-    pending: dict[str, float] = field(default_factory=dict)
-    reported: OrderedDict[str, None] = field(default_factory=OrderedDict)
+PENDING_KEPT = 1_000
+"""Denials of one agent that wait for more of them, at most."""
+IDS_REMEMBERED = 20_000
+"""Reported denials of all agents that are remembered, to recognise one delivered again."""
 
 
 class DenialDetection:
     """Makes one threat of each agent that is denied `at_least` actions `within` seconds.
 
-    The next `at_least` denials count as evidence of the same threat, and raise its severity. Pending denials are in
-    memory and bounded; a restart forgets at most `at_least` - 1 denials of an agent.
+    The next `at_least` denials count as evidence of the same threat, and raise its severity. Pending denials and the
+    ids of those reported last are in memory and bounded; a restart forgets at most `at_least` - 1 denials of an agent.
     """
 
     def __init__(self, service: ThreatService, at_least: int = 5, within: float = 60.0) -> None:
         self._service = service
         self._at_least = at_least
         self._within = within
-        self._agents: OrderedDict[str, _Agent] = OrderedDict()
+        self._pending: OrderedDict[str, dict[str, float]] = OrderedDict()  # by agent, the times by id
+        self._reported: OrderedDict[str, None] = OrderedDict()
 
     async def handle(self, event: Event) -> None:
         """Count one `policy.action_denied`. Raises what the store raises; then give the event again."""
@@ -52,29 +47,29 @@ class DenialDetection:
         if not isinstance(name, str) or not name:
             return  # nobody to blame
         name = name[: limits.NAME]
-        agent = self._agent(name)
-        if event.id in agent.reported:
+        if event.id in self._reported:
             return
-        agent.pending[event.id] = event.timestamp
-        for id, timestamp in list(agent.pending.items()):
-            if timestamp < event.timestamp - self._within or len(agent.pending) > IDS_REMEMBERED:
-                del agent.pending[id]
-        if len(agent.pending) < self._at_least:
+        pending = self._pending_of(name)
+        pending[event.id] = event.timestamp
+        for id, timestamp in list(pending.items()):
+            if timestamp < event.timestamp - self._within or len(pending) > PENDING_KEPT:
+                del pending[id]
+        if len(pending) < self._at_least:
             return
-        batch = dict(agent.pending)
+        batch = dict(pending)
         await self._service.record_sighting(_sighting(name, batch, event))
         for id in batch:
-            agent.pending.pop(id, None)
-            agent.reported[id] = None
-        while len(agent.reported) > IDS_REMEMBERED:
-            agent.reported.popitem(last=False)
+            pending.pop(id, None)
+            self._reported[id] = None
+        while len(self._reported) > IDS_REMEMBERED:
+            self._reported.popitem(last=False)
 
-    def _agent(self, name: str) -> _Agent:
-        agent = self._agents.setdefault(name, _Agent())
-        self._agents.move_to_end(name)
-        if len(self._agents) > AGENTS_WATCHED:
-            self._agents.popitem(last=False)
-        return agent
+    def _pending_of(self, name: str) -> dict[str, float]:
+        pending = self._pending.setdefault(name, {})
+        self._pending.move_to_end(name)
+        if len(self._pending) > AGENTS_WATCHED:
+            self._pending.popitem(last=False)
+        return pending
 
 
 def _sighting(name: str, batch: Mapping[str, float], last: Event) -> Sighting:
