@@ -39,7 +39,8 @@ ENTRY_COLUMNS = (
 
 def entry_of(row: Any) -> AuditEntry:
     """The entry in a row of ENTRY_COLUMNS."""
-    return AuditEntry(*row[:-1], whole(row.payload, row.event_id, row.type))
+    values = [*row[:-1], whole(row.payload, row.event_id, row.type)]
+    return AuditEntry(*values)
 
 
 def make_tables(database: Engine) -> None:

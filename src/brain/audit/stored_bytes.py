@@ -7,6 +7,8 @@ rows of earlier versions, which hold all bytes, are read as they are.
 
 from __future__ import annotations
 
+from typing import overload
+
 from sqlalchemy import ColumnElement, LargeBinary, and_, case, cast, func, literal
 
 from brain.audit.tables import entries
@@ -23,6 +25,10 @@ def stored(data: bytes, event_id: str | None, type: str) -> bytes:
     return data[rest:] if data.startswith(beginning) and data[rest : rest + 1] == _MARK else data
 
 
+@overload
+def whole(found: bytes, event_id: str | None, type: str) -> bytes: ...
+@overload
+def whole(found: bytes | None, event_id: str | None, type: str) -> bytes | None: ...
 def whole(found: bytes | None, event_id: str | None, type: str) -> bytes | None:
     """The entry's bytes again; None where they were deleted."""
     if found is None or event_id is None or found[:1] != _MARK:

@@ -263,7 +263,7 @@ class _Walk:
         sealing = self._sealing
         fits = sealing is None or seal == sealing.next(previous, leaf, fields)
         if payload is not None:
-            data = whole(payload, row[8], row[7])
+            data: bytes = whole(payload, row[8], row[7])
             if sha256(b"\x00" + data).digest() != leaf:
                 what = "the payload was altered" if fits else "the hash was altered"
                 if data is not payload and not fits:

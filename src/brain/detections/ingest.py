@@ -198,13 +198,13 @@ class LogIngest:
             self._projector.feed(db, wanted)
             applied = standing.applied + len(wanted)
             last_id = wanted[-1].id if wanted else ""
-            self._ids.store(db, standing.applied, applied, [digest_of(one.id) for one in wanted], last_id)
+            committed = self._ids.store(db, standing.applied, applied, [digest_of(one.id) for one in wanted], last_id)
             positions.move(db, GROUP, standing._replace(applied=applied))
             lately = dict([*self._repeats.items()][-_LATELY:])
             place = msgspec.to_builtins(msgspec.structs.replace(batch[-1].place, repeats=lately))
             row = {"identity": identity, "kind": self._kind, "path": str(path), "place": place, "read_at": time.time()}
             upsert(db, logs, [row])
-        self._ids.keep()
+        committed()
         summary.counted += len(wanted)
         summary.repeated += len(found) - len(wanted)
 

@@ -138,6 +138,7 @@ class HandlerThreads:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._calls: SimpleQueue[Call[Any] | None] = SimpleQueue()
         self._idle = 0  # threads made that run nothing
+        self._over = False
 
     async def reserve(self) -> None:
         """Wait for a thread that is free; it is kept for the `call` that must follow without another await."""
@@ -155,6 +156,9 @@ class HandlerThreads:
     def call(self, function: Callable[[], T]) -> Call[T]:
         """Run `function` in the thread that was reserved, with the context of this moment."""
         call = Call(function, self._release)
+        if self._over:  # who waited for its turn meanwhile: no thread is left that would take it from the queue
+            threading.Thread(target=call.run, name=f"brain-{self._name}", daemon=True).start()
+            return call
         if self._idle:
             self._idle -= 1
         else:
@@ -164,7 +168,8 @@ class HandlerThreads:
         return call
 
     def close(self) -> None:
-        """Let the threads end, each when its call has returned."""
+        """Let the threads end, each when its call has returned; a later call has a thread of its own."""
+        self._over = True
         for _ in range(self._made):
             self._calls.put(None)
 

@@ -89,9 +89,10 @@ CREATE TRIGGER dead_letter_renamed AFTER UPDATE OF grp ON dead_letters BEGIN {_L
 _SCHEMA = Schema("stream", (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4))
 _AHEAD = 60.0  # seconds by which the clocks of two processes may differ
 _ROWS = 250  # events written by one INSERT statement: one step, during which other threads of Python can run ...
-_READ = """SELECT group_concat(position), group_concat(length(data)), CAST(group_concat(CAST(data AS TEXT), '') AS BLOB)
-    FROM (SELECT position, CAST(data AS BLOB) AS data FROM events
-        WHERE position > ? AND (only_group IS NULL OR only_group = ?) ORDER BY position LIMIT ?)"""
+_READ = """SELECT group_concat(position), group_concat(length(data)),
+        CAST(group_concat(CAST(data AS TEXT), '') AS BLOB), count(only_group)
+    FROM (SELECT position, CAST(data AS BLOB) AS data, only_group FROM events
+        WHERE position > ? AND (only_group IS NULL OR only_group = ? OR ?) ORDER BY position LIMIT ?)"""
 """... and read by one. At each step the interpreter changes hands where others wait for it: to read row by row is to
 wait for it a thousand times, and to hold up whoever has it."""
 _HEAD = -1  # the `part` of what is kept of a block of the index besides its parts
@@ -190,14 +191,9 @@ class SQLiteBackend:
 
     def read_common(self, after: str, limit: int) -> list[Entry] | None:
         """As Backend says."""
-        rows = self._query(
-            "SELECT position, data, only_group FROM events WHERE position > ? ORDER BY position LIMIT ?",
-            position_number(after),
-            limit,
-        )
-        if any(only_group is not None for _, _, only_group in rows):
-            return None
-        return [Entry(str(position), data) for position, data, _ in rows]
+        with self._reading() as db:
+            found, theirs = _read_any(db, position_number(after), limit, None, True)
+        return None if theirs else found
 
     def read_back(self, before: str, limit: int) -> list[Entry]:
         """As Backend says."""
@@ -587,18 +583,26 @@ class SQLiteBackend:
 
 def _read(db: sqlite3.Connection, after: int, limit: int, group: str | None) -> list[Entry]:
     """At most `limit` events for the group (None: for all) after a position."""
+    return _read_any(db, after, limit, group, False)[0]
+
+
+def _read_any(
+    db: sqlite3.Connection, after: int, limit: int, group: str | None, of_all: bool
+) -> tuple[list[Entry], int]:
+    """As `_read`, with `of_all` those for any one group, too; and how many of them are for one group alone."""
     found: list[Entry] = []
+    theirs = 0
     while len(found) < limit:
         size = min(_ROWS, limit - len(found))
-        positions, lengths, data = db.execute(_READ, (after, group, size)).fetchone()
+        positions, lengths, data, count = db.execute(_READ, (after, group, of_all, size)).fetchone()
         if positions is None:
             break
         numbers, ends = positions.split(","), [*accumulate(map(int, lengths.split(",")))]
         found += [Entry(number, data[start:end]) for number, start, end in zip(numbers, [0, *ends], ends, strict=False)]
-        after = int(numbers[-1])
+        after, theirs = int(numbers[-1]), theirs + count
         if len(numbers) < size:
             break
-    return found
+    return found, theirs
 
 
 def _connect(path: Path, power: bool) -> sqlite3.Connection:
