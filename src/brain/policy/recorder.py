@@ -190,14 +190,10 @@ def _quick(stream: EventStream, carefully: RecordDecision) -> RecordDecision:
 def _asked(
     context: Mapping[str, Any], took_us: float, ahead: Decision | None, more: Mapping[str, Any] | None
 ) -> tuple[Any, bool]:
-    """The question of a context of the six fields, and whether it holds no secret. Raises NotJson."""
+    """The question of a context of the six fields, and whether it holds no secret. Raises TypeError."""
     asked, clean = question(context, took_us, ahead)
     if asked is None:
-        raise NotJson
+        raise TypeError("a value of the context is no JSON as it stands")
     if more is not None:
         asked.extra, clean = more, clean and is_clean(more)
     return asked, clean
-
-
-class NotJson(Exception):
-    """A value of the context is no JSON as it stands."""
