@@ -371,9 +371,7 @@ def is_known_clean(value: dict[Any, Any]) -> bool:
         elif kind is int:
             if member <= _LEAST_CARD:
                 continue
-        elif member is None or kind is bool:
-            continue
-        elif kind is float and member - member == 0:  # else it is no number of JSON
+        elif member is None or kind is bool or (kind is float and member - member == 0):
             continue
         return False
     return True

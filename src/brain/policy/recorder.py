@@ -96,7 +96,8 @@ _Varying: Any = struct_of(RuleEvaluated, "Varying", only=("environment", "params
 """What differs from decision to decision of one agent about one thing."""
 _encode = msgspec.json.Encoder().encode
 _asker_of, _asker_fields = itemgetter(*ASKER), attrgetter(*ASKER)
-_Asker: Any = struct_of(RuleEvaluated, "Asker", only=ASKER, **dict.fromkeys(ASKER, Any))
+_any_asker: Any = dict.fromkeys(ASKER, Any)
+_Asker: Any = struct_of(RuleEvaluated, "Asker", only=ASKER, **_any_asker)
 
 _KEPT = 4_096
 _ends: dict[int, tuple[Decision, bytes, bool]] = memory()
@@ -163,7 +164,8 @@ def _quick(stream: EventStream, carefully: RecordDecision) -> RecordDecision:
             event_id = mint_id("policy", now)
             if (
                 (fields := known_asker(asker) or _learn_asker(asker)) is not None
-                and shadow is more is None
+                and shadow is None
+                and more is None
                 and type(params) is type(environment) is dict
                 and (not params or is_known_clean(params))
                 and (not environment or is_known_clean(environment))
