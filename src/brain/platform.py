@@ -11,8 +11,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
-from mmap import PAGESIZE
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -20,18 +18,8 @@ from brain.locks import InterruptibleLock
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from mmap import mmap
 
-__all__ = [
-    "at_fork",
-    "force_out",
-    "handle_signals",
-    "lock_file",
-    "make_ready",
-    "read_at",
-    "reserve",
-    "write_at",
-]
+__all__ = ["at_fork", "force_out", "handle_signals", "lock_file", "read_at", "reserve", "write_at"]
 
 _ZEROS = bytes(1 << 20)
 _LOCKED_BYTE = 1 << 30  # beyond any lock file's end: on Windows a locked byte cannot be read by others
@@ -91,35 +79,6 @@ def reserve(fd: int, size: int) -> None:
     end = os.fstat(fd).st_size
     while end < size:
         end += write_at(fd, _ZEROS[: size - end], end)
-
-
-_POPULATE_WRITE = 23  # MADV_POPULATE_WRITE of madvise(2), in Linux since 5.14
-
-
-def make_ready(mapped: mmap, start: int, size: int) -> None:
-    """Have the system make these pages of a map writable now, so that the first write to each need not wait for it.
-
-    Other threads of Python run meanwhile. Where the system cannot, each page is made writable when it is written to.
-    The caller holds on to the map, and nobody closes it.
-    """
-    madvise = _madvise()
-    if madvise is not None:
-        import ctypes
-
-        start -= start % PAGESIZE
-        size = min(size, len(mapped) - start)
-        madvise(ctypes.addressof(ctypes.c_char.from_buffer(mapped, start)), size, _POPULATE_WRITE)
-
-
-@cache
-def _madvise() -> Callable[[int, int, int], int] | None:
-    if not sys.platform.startswith("linux"):
-        return None
-    import ctypes  # here: nobody needs it who publishes a few events
-
-    function = ctypes.CDLL(None).madvise
-    function.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-    return function
 
 
 def force_out(fd: int) -> None:

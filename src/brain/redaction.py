@@ -314,7 +314,7 @@ def is_seen_clean_event(payload: Any, meta: Any, target: Any) -> bool:
         if type(meta) is not dict or meta != _last_meta.get("meta"):
             if not is_seen_clean(meta):
                 return False
-            if is_known_clean(meta):  # so a copy has all of it
+            if is_known_clean(meta):  # and nothing that could be changed in the copy too
                 _last_meta["meta"] = meta.copy()
         return target is None or is_seen_clean(target)
     except (RuntimeError, ValueError):  # another thread changes a dictionary; a value that cannot be compared
@@ -359,8 +359,8 @@ are_known_clean: Callable[[Iterable[Any]], bool] = _clean_texts.issuperset
 
 
 def is_known_clean(value: dict[Any, Any]) -> bool:
-    """Whether this object holds just texts that were looked at before, plain numbers, true, false, null, and what is
-    empty. For hot paths: about 35 ns a field."""
+    """Whether this object holds just texts that were looked at before, plain numbers, true, false and null. For hot
+    paths: about 35 ns a field."""
     if not _names_known(value):
         return False
     for member in value.values():
@@ -371,12 +371,7 @@ def is_known_clean(value: dict[Any, Any]) -> bool:
         elif kind is int:
             if member <= _LEAST_CARD:
                 continue
-        elif member is None or kind is bool:
-            continue
-        elif kind is float:
-            if member - member == 0:  # else it is no number of JSON
-                continue
-        elif not member and (kind is dict or kind is list):
+        elif member is None or kind is bool or (kind is float and member - member == 0):
             continue
         return False
     return True

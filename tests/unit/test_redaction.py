@@ -191,6 +191,11 @@ def test_a_meta_that_was_clean_and_was_changed_is_looked_at_again() -> None:
     assert is_seen_clean_event({}, meta, None)
     meta["note"] = TEXTS[0][0]
     assert not is_seen_clean_event({}, meta, None)
+    inner: list[str] = []
+    nested = {"correlation_id": None, "version": "1.0", "notes": inner}
+    assert is_seen_clean_event({}, nested, None)
+    inner.append(TEXTS[0][0])
+    assert not is_seen_clean_event({}, nested, None)
     redaction.configure(names=["note"])
     try:
         assert not is_seen_clean_event({}, {**meta, "note": "fine"}, None)

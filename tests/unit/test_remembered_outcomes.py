@@ -130,6 +130,7 @@ def test_no_more_outcomes_are_kept_than_said(monkeypatch: pytest.MonkeyPatch) ->
             engine.add_rule(Rule(id=role, name=role, effect="ALLOW", conditions=[Condition("agent_role", "==", role)]))
             engine.evaluate({**CONTEXT, "agent_role": role})
             assert len(recorder._ends) <= 3
+            assert len(recorder._askers) <= 3
         assert [event.payload["rule_id"] for event in _stored(stream)] == [f"role-{number}" for number in range(10)]
 
 

@@ -124,7 +124,8 @@ _Varying: Any = struct_of(RuleEvaluated, "Varying", only=("environment", "params
 """What differs from decision to decision of one agent about one thing."""
 _encode = msgspec.json.Encoder().encode
 _asker_of, _asker_fields = itemgetter(*ASKER), attrgetter(*ASKER)
-_Asker: Any = struct_of(RuleEvaluated, "Asker", only=ASKER, **dict.fromkeys(ASKER, Any))
+_any_asker: Any = dict.fromkeys(ASKER, Any)
+_Asker: Any = struct_of(RuleEvaluated, "Asker", only=ASKER, **_any_asker)
 
 _KEPT = 4_096
 _ends: dict[int, tuple[Decision, bytes, bool]] = memory()
@@ -191,7 +192,8 @@ def _quick(publish: Callable[[str, str, bytes, bool], object], carefully: Record
             event_id = mint_id("policy", now)
             if (
                 (fields := known_asker(asker) or _learn_asker(asker)) is not None
-                and shadow is more is None
+                and shadow is None
+                and more is None
                 and type(params) is type(environment) is dict
                 and (not params or is_known_clean(params))
                 and (not environment or is_known_clean(environment))
@@ -218,14 +220,10 @@ def _quick(publish: Callable[[str, str, bytes, bool], object], carefully: Record
 def _asked(
     context: Mapping[str, Any], took_us: float, ahead: Decision | None, more: Mapping[str, Any] | None
 ) -> tuple[Any, bool]:
-    """The question of a context of the six fields, and whether it holds no secret. Raises NotJson."""
+    """The question of a context of the six fields, and whether it holds no secret. Raises TypeError."""
     asked, clean = question(context, took_us, ahead)
     if asked is None:
-        raise NotJson
+        raise TypeError("a value of the context is no JSON as it stands")
     if more is not None:
         asked.extra, clean = more, clean and is_clean(more)
     return asked, clean
-
-
-class NotJson(Exception):
-    """A value of the context is no JSON as it stands."""

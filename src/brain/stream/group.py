@@ -356,10 +356,12 @@ class GroupSession:
         self._in_flight -= count
         self.note_room()
 
-    def note_room(self) -> None:
-        """Have more fetched where there is room: when a page is finished, not for each event."""
-        if len(self._done) >= self._page or self._in_flight < self._max_in_flight:
-            self._room.set()
+    def note_room(self) -> bool:
+        """Have more fetched where there is room, when a page is finished; whether somebody waits for that."""
+        if self._room.is_set() or (len(self._done) < self._page and self._in_flight >= self._max_in_flight):
+            return False
+        self._room.set()
+        return True
 
     async def _leave(self) -> None:
         """Acknowledge what is done and give back the rest, at once."""

@@ -17,7 +17,6 @@ import re
 import shutil
 import struct
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from zlib import crc32
@@ -26,7 +25,7 @@ import msgspec
 
 from brain.errors import BrainError
 from brain.logs import Log
-from brain.platform import force_out, lock_file, make_ready, read_at, reserve, write_at
+from brain.platform import force_out, lock_file, read_at, reserve, write_at
 from brain.stream.damage import DamageLog
 from brain.stream.journal_bounds import note_newest, noted_bounds
 from brain.stream.journal_owner import note_owner
@@ -35,8 +34,6 @@ from brain.stream.owned_file import OwnedFile
 FIRST_SEGMENT, SEGMENT_SIZE = 64 << 10, 8 << 20
 """Bytes of a journal's first segment and of the largest: a short process takes little room. Each next one is larger."""
 _GROWTH = 4
-_LEAST_READY, _MOST_READY = 64 << 10, 2 << 20
-"""Bytes ahead of what is written that `prepare` makes ready: twice what was written since it last did so."""
 _HEADER = struct.Struct("<IIQ")
 _CRITICAL = 1 << 63
 _CHUNK = 1 << 20
@@ -88,7 +85,6 @@ class Journal:
         self._file: OwnedFile | None = None  # what is mapped; another thread may be forcing it out
         self._spare: tuple[Path, int] | None = None  # the segment made ahead, and its size
         self._spares = 0
-        self._ready = (-1, 0, 0)  # a segment, how many of its bytes were made ready, and how many were written then
         self._made_again = False  # since the last `look`: readers hold files that are gone
         self._lock: OwnedFile | None = _make(folder, owner)
 
@@ -193,24 +189,7 @@ class Journal:
         return self._file
 
     def prepare(self) -> None:
-        """Make ahead of time what `append` would wait for: pages, and the next segment. Called off the hot path."""
-        self._make_pages_ready()
-        self._make_spare()
-
-    def _make_pages_ready(self) -> None:
-        """The first write to a page of a file makes the file system reserve it: on ext4 that takes 5 us."""
-        (first, written, _), mapped = self.tail, self._map
-        if mapped is None or len(mapped) <= FIRST_SEGMENT:  # a short process: it would cost more than it saves
-            return
-        segment, ready, before = self._ready if self._ready[0] == first else (first, 0, 0)
-        ahead = min(_MOST_READY, max(_LEAST_READY, 2 * (written - before)))
-        wanted = min(len(mapped), written + ahead)
-        if wanted - ready >= min(ahead // 2, len(mapped) - ready) > 0:
-            start = max(ready, written)
-            make_ready(mapped, start, wanted - start)
-            self._ready = segment, wanted, written
-
-    def _make_spare(self) -> None:
+        """Make the next segment ahead of time, so that `append` does not wait for it; called off the hot path."""
         if self._spare is None and self._map is not None and self.tail[1] > self._size // 2:
             self._spares += 1  # a name of its own each: the one before may be on its way to become a segment
             spare = self.folder / f"spare{self._spares}"
@@ -253,19 +232,13 @@ class Journal:
         self._map = mmap.mmap(file.fileno(), size)
 
     def _close_segment(self) -> None:
-        self._map = None  # it closes itself when the last thread that uses it is done
+        held, self._map = self._map, None  # first: a closed map that is still known would refuse what is appended to it
+        if held is not None:
+            held.close()
         self._file = None
 
-    def leave_to_parent(self) -> None:
-        """In a forked child: have nothing of it any more, also what a thread of the parent was using."""
-        held = self._map
-        self.close()
-        if held is not None:
-            with suppress(BufferError):  # that thread was just asking where the map is: the child keeps it
-                held.close()
-
     def close(self) -> None:
-        """Give up the folder; what is in it stays."""
+        """Give up the folder; what is in it stays. In a forked child: leave it to the parent."""
         self._close_segment()
         lock, self._lock = self._lock, None
         if lock is not None:

@@ -237,8 +237,8 @@ class HandlerRun:
             if lane.queue.empty():
                 if session.has_finished:
                     await session.flush()
-            else:
-                session.note_room()  # else the next page would be fetched only when all that is here is handled
+            elif session.note_room():
+                await asyncio.sleep(0)  # the next page is fetched beside the handlers of what is here
             if self._draining:
                 return
             lane.batch = iter(await lane.queue.get())

@@ -378,7 +378,7 @@ class Shipper:
         self._own.close()
         for orphan in self._orphans:
             orphan.close()
-        self._journal.leave_to_parent()
+        self._journal.close()
 
     def _end(self) -> None:
         """What the thread does at its end."""
