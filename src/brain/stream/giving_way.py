@@ -2,7 +2,7 @@
 
 A thread that waits for the interpreter is woken whenever another one lets go of it, as the event loop does at each
 answer that it sends, and mostly finds it taken again. As it was woken, the time after which it may insist on its turn
-begins anew. So a read beside thousands of answers a second had its turn by chance. Only a thread that waits
+begins again. So a read beside thousands of answers a second had its turn by chance. Only a thread that waits
 hands the interpreter over: between two answers the loop pauses until a call has ended, for a short time.
 """
 
