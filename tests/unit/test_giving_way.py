@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from brain.stream.giving_way import AT_ONCE, FOR_EACH, IN_ALL, GivingWay
+from brain.stream.giving_way import AT_ONCE, BUSY, FOR_EACH, IN_ALL, GivingWay
 from support.clock import Clock
 
 
@@ -25,14 +25,14 @@ class Standing(Clock):
         return super().__call__()
 
 
-def stood(giving_way: GivingWay, clock: Standing) -> Iterator[bool]:
-    """Whether the loop stood still, answer by answer, each AT_ONCE after the one before."""
+def stood(giving_way: GivingWay, clock: Standing, apart: float = BUSY / 2) -> Iterator[bool]:
+    """Whether the loop stood still, answer by answer, each so many seconds after the one before."""
     while True:
         before = clock.now
         giving_way.give_way()
         yield clock.now > before
         clock.looks = 0
-        clock.advance(AT_ONCE)
+        clock.advance(apart)
 
 
 def test_it_stands_still_for_calls_under_way_alone() -> None:
@@ -48,10 +48,18 @@ def test_the_time_of_a_call_is_bounded_and_shared_with_the_answers() -> None:
     giving_way = GivingWay(clock)
     giving_way.call(print)
     answers = stood(giving_way, clock)
-    assert [next(answers) for _ in range(20)].count(True) == pytest.approx(FOR_EACH / AT_ONCE, abs=1)
+    assert [next(answers) for _ in range(50)].count(True) == pytest.approx(FOR_EACH / AT_ONCE, abs=1)
     for _ in range(1_000):
         giving_way.call(print)
     assert [next(answers) for _ in range(1_000)].count(True) <= (IN_ALL + FOR_EACH) / AT_ONCE + 1
+
+
+def test_a_loop_that_is_not_busy_stands_still_for_nobody() -> None:
+    clock = Standing()
+    giving_way = GivingWay(clock)
+    giving_way.call(print)
+    answers = stood(giving_way, clock, apart=2 * BUSY)
+    assert not any(next(answers) for _ in range(50))
 
 
 def test_the_loop_goes_on_when_a_call_ends_or_fails() -> None:
