@@ -7,8 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 IMPORT_BRAIN = {"brain", "brain.errors", "brain.exports", "brain.extras"}
 """The modules of ours that `import brain` brings in."""
+LIST_MODULES = 125
+"""How many modules of ours a command that lists what is in the database brings in, at most."""
 MOST_TIMERS, MOST_CALLS = 25, 12
 """How many timers an idle server of all plug-ins sets a second, and how many calls it makes in threads, at most."""
 
@@ -24,6 +28,19 @@ def test_import_brain_brings_in_its_names_alone(tmp_path: Path) -> None:
     found = set(json.loads(run(program, tmp_path)))
     assert {name for name in found if name.partition(".")[0] == "brain"} == IMPORT_BRAIN
     assert not {"asyncio", "msgspec", "pydantic", "re2", "sqlite3", "logging", "dataclasses", "inspect"} & found
+
+
+@pytest.mark.parametrize("command", ["alerts", "incidents"])
+def test_a_list_brings_in_what_it_needs(command: str, tmp_path: Path) -> None:
+    listed = [sys.executable, "-X", "importtime", "-m", "brain", command, "list"]
+    ran = subprocess.run(listed, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "there is no database" in ran.stderr
+    found = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines() if line.startswith("import time:")}
+    ours = {name for name in found if name.partition(".")[0] == "brain"}
+    assert {"brain.alerting.service", "brain.incidents.service"} & ours
+    assert len(ours) <= LIST_MODULES
+    assert "brain.kit.protocols" not in ours
+    assert not {"fastapi", "httpx", "redis", "rich", "starlette", "stamina", "uvicorn", "sqlalchemy.orm"} & found
 
 
 _IDLE = """

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from brain.errors import Unavailable
-from brain.kit.protocols import AuditProofs
 from brain.logs import Log
+
+if TYPE_CHECKING:
+    from brain.kit.protocols import AuditProofs
 
 log: Log = Log("brain.incidents")
 

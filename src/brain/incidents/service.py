@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Engine
 
@@ -20,8 +20,10 @@ from brain.kit.database import reachable, reading
 from brain.kit.database_keys import KeyedRequest, once
 from brain.kit.database_threads import for_reading, for_writing
 from brain.kit.idempotency import token_for
-from brain.kit.protocols import AuditProofs
 from brain.text import clip_text
+
+if TYPE_CHECKING:
+    from brain.kit.protocols import AuditProofs
 
 T = TypeVar("T")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row
 
@@ -11,9 +11,11 @@ from brain.charter import IncidentState, ThreatStatus
 from brain.errors import Conflict
 from brain.incidents.models import CONSUMER, THREATS_CHANNEL, Incident
 from brain.kit.outbox import Message, OutboxRow, put
-from brain.kit.protocols import ThreatMoves
 from brain.lifecycle import THREAT_MOVES
 from brain.logs import Log
+
+if TYPE_CHECKING:
+    from brain.kit.protocols import ThreatMoves
 
 log: Log = Log("brain.incidents")
 

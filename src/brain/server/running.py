@@ -18,6 +18,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from brain.access.settings import AccessSettings
+from brain.charter import current_principal
 from brain.errors import InvalidInput
 from brain.extras import is_installed
 from brain.kit.own_server import local_url
@@ -141,9 +142,11 @@ def stop_signals() -> Iterator[asyncio.Event]:
 
 
 class _Threads(ThreadPoolExecutor):
-    """Threads for the calls that requests wait for."""
+    """Threads for blocking calls; the loop gives way to those that requests wait for."""
 
     def submit(self, function: Callable[A, T], /, *args: A.args, **options: A.kwargs) -> Future[T]:
+        if current_principal() is None:  # a task's
+            return super().submit(function, *args, **options)
         return super().submit(requests.call(function, *args, **options))
 
 
