@@ -41,7 +41,7 @@ def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[Received]:
     found = Received()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802  (the name of the method)
+        def do_POST(self) -> None:
             found.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(200)
             self.send_header("Content-Type", "application/json")

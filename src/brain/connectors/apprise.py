@@ -61,7 +61,7 @@ class Apprise(Notifier[AppriseSettings]):
 
 
 def shown(title: str, text: str) -> dict[str, str]:
-    """What Apprise is to show: as plain text, which it escapes for some services with markup; it lets all call people."""
+    """What Apprise is to show: as plain text. It escapes that for some services, and lets all of them call people."""
     line = chat_text(one_line(title, _TITLE_CHARACTERS))
     return {"title": line, "body": chat_text(text or title), "body_format": "text"}
 
