@@ -62,10 +62,9 @@ async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
     stream = f"sqlite:///{folder / 'brain.db'}"
     keys = Keys(open_store(stream), None)
     made = {name: keys.new(name, Role.OPERATOR).secret for name in NAMES}
-    hardware = HardwareSettings(robots={name: RobotSettings(driver="mock") for name in ("rover",)})
-    settings = Settings(
-        stream=stream, port=0, api_key=SecretStr(ADMIN), consumers=("missions", "hardware"), hardware=hardware
-    )
+    hardware = HardwareSettings(robots={"rover": RobotSettings(driver="mock")})
+    consumers = ("missions", "hardware", "incidents")
+    settings = Settings(stream=stream, port=0, api_key=SecretStr(ADMIN), consumers=consumers, hardware=hardware)
     async with running_server(settings) as (server, admin):
         admin.headers["Authorization"] = f"Bearer {ADMIN}"
         rule = {"id": "all", "name": "All", "effect": "ALLOW", "conditions": [], "everyone": True}
@@ -102,6 +101,19 @@ async def test_of_tasks_in_one_group(served: Served) -> None:
     for kind, count in (("started", 18), ("progress", 18), ("completed", 12), ("failed", 6)):
         for who, payload in await served.whose(f"task.{kind}", count):
             assert who == payload["agent_id"], kind
+
+
+async def test_of_incidents(served: Served) -> None:
+    async def open_one(name: str) -> None:
+        client, note = served.by[name], {"text": "seen", "by": name}
+        new = {"title": name, "severity": "HIGH", "text": "three calls", "by": name}
+        made = await client.post("/api/incidents", json=new)
+        assert made.status_code == 201, made.text
+        assert (await client.post(f"/api/incidents/{made.json()['id']}/notes", json=note)).is_success
+
+    await asyncio.gather(*map(open_one, NAMES))
+    for who, payload in await served.whose("incident.*", 2 * len(NAMES)):
+        assert who == payload["title"], payload
 
 
 async def test_of_sources_in_one_transaction(served: Served) -> None:
