@@ -1,4 +1,4 @@
-"""Texts of attackers in every kind of thing that is shown: no element is made of them, no mark reorders what is read."""
+"""Texts of attackers in every kind of thing that is shown: no element is made of them, and none reorders the page."""
 
 from __future__ import annotations
 
