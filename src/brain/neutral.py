@@ -21,6 +21,8 @@ _MAY_ACT = re.compile(rb"[\x7f\xc2\xd8\xe2\xef\xf3]").search
 """In UTF-8, the first bytes of what JSON allows in a string and `_JSON_ACTS` has."""
 _CODE = re.compile(r"\[(?=\s*/?\s*code\s*\])", re.IGNORECASE)
 _FORMULA = tuple("=+-@\t\r\n\0＝＋－＠")
+_CALLS = re.compile(r"@(?=\S)")
+_OPENS = re.compile(r"<(?=\S)")
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 
 
@@ -79,6 +81,12 @@ def cef_value(text: str) -> str:
 def slack_text(text: str) -> str:
     """For Slack's markup, in which `&`, `<` and `>` act wherever they stand; controls become escapes."""
     return plain_text(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def chat_text(text: str) -> str:
+    """For chats of all kinds, each with a markup of its own: nobody is called by `@everyone` or `<!here>`, and no words
+    stand for a link. The `@` becomes a wide one, `<` a single guillemet, and `](` gets a space."""
+    return _CALLS.sub("＠", _OPENS.sub("‹", plain_text(text))).replace("](", "] (")
 
 
 def servicenow_text(text: str) -> str:

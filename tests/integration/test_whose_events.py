@@ -62,10 +62,9 @@ async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
     stream = f"sqlite:///{folder / 'brain.db'}"
     keys = Keys(open_store(stream), None)
     made = {name: keys.new(name, Role.OPERATOR).secret for name in NAMES}
-    hardware = HardwareSettings(robots={name: RobotSettings(driver="mock") for name in ("rover",)})
-    settings = Settings(
-        stream=stream, port=0, api_key=SecretStr(ADMIN), consumers=("missions", "hardware"), hardware=hardware
-    )
+    hardware = HardwareSettings(robots={"rover": RobotSettings(driver="mock")})
+    consumers = ("missions", "hardware", "incidents", "dna")
+    settings = Settings(stream=stream, port=0, api_key=SecretStr(ADMIN), consumers=consumers, hardware=hardware)
     async with running_server(settings) as (server, admin):
         admin.headers["Authorization"] = f"Bearer {ADMIN}"
         rule = {"id": "all", "name": "All", "effect": "ALLOW", "conditions": [], "everyone": True}
@@ -102,6 +101,57 @@ async def test_of_tasks_in_one_group(served: Served) -> None:
     for kind, count in (("started", 18), ("progress", 18), ("completed", 12), ("failed", 6)):
         for who, payload in await served.whose(f"task.{kind}", count):
             assert who == payload["agent_id"], kind
+
+
+async def test_of_incidents(served: Served) -> None:
+    async def open_one(name: str) -> None:
+        client, note = served.by[name], {"text": "seen", "by": name}
+        new = {"title": name, "severity": "HIGH", "text": "three calls", "by": name}
+        made = await client.post("/api/incidents", json=new)
+        assert made.status_code == 201, made.text
+        assert (await client.post(f"/api/incidents/{made.json()['id']}/notes", json=note)).is_success
+
+    await asyncio.gather(*map(open_one, NAMES))
+    for who, payload in await served.whose("incident.*", 2 * len(NAMES)):
+        assert who == payload["title"], payload
+
+
+async def test_what_a_request_says_of_by_is_not_believed(served: Served) -> None:
+    """On no route: it is kept as `on_behalf_of`."""
+    client, pgm = served.by["ada"], b"P5 2 2 255 " + bytes(4)
+    made = {
+        "snapshot": client.post("/api/dna/snapshot", json={"agent_id": "g", "by": "root", "dna": {"t": 1.0}}),
+        "mutation": client.post("/api/dna/agents/g/mutate", json={"by": "root", "mutation": {"t": 2.0}}),
+        "karma": client.put("/api/dna/agents/g/karma", json={"by": "root", "score": 0.5}),
+        "promotion": client.post("/api/dna/agents/g/promote", json={"by": "root", "snapshot_id": 1}),
+        "mission": client.post("/api/missions", json={"name": "by", "by": "root", "tasks": [{"id": "t", "type": "x"}]}),
+        "camera": client.put("/api/vision/cameras/c", json={"by": "root", "source": "posted", "detector": "none"}),
+        "map": client.post(
+            "/api/slam/maps/m",
+            params={"by": "root", "resolution": 0.1},
+            content=pgm,
+            headers={"Content-Type": "application/octet-stream"},
+        ),
+    }
+    for name, request in made.items():
+        answer = await request
+        assert answer.is_success, (name, answer.text)
+        assert "root" not in answer.text, (name, answer.text)
+    found = await served.whose("dna.*", 4)
+    assert {who for who, _ in found} == {"ada"}
+    assert "root" not in {payload.get("by") for _, payload in found}
+
+
+@pytest.mark.parametrize("name", ["BRAIN_API_KEY", "brain_api_key", "anonymous"])
+async def test_nobody_is_named_as_those_who_are_not_known(served: Served, name: str) -> None:
+    """What the key of the settings says of `by` is believed: a named key must not be taken for it."""
+    for path, body in (
+        ("keys", {"name": name, "role": "viewer"}),
+        ("agents", {"agent_id": name, "public_key": "AAAA"}),
+        ("agents", {"agent_id": name, "issuer": "https://id.example.org", "subject": "x"}),
+    ):
+        answer = await served.admin.post(f"/api/access/{path}", json=body)
+        assert answer.status_code == 422, answer.text
 
 
 async def test_of_sources_in_one_transaction(served: Served) -> None:

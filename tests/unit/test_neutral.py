@@ -143,8 +143,9 @@ def sent_by_webhook(page: Page) -> Iterator[str]:
 def sent_by_apprise(page: Page) -> Iterator[str]:
     shown = apprise.shown(page.title, page.text_with_links())
     assert shown["body_format"] == "text", "apprise escapes it for services with markup"
-    yield shown["title"]
-    yield shown["body"]
+    for said in (shown["title"], shown["body"]):
+        assert not re.search(r"@\S|<\S|\]\(", said), "nobody is called, and no words stand for a link"
+        yield said
 
 
 def sent_by_alertmanager(page: Page) -> Iterator[str]:

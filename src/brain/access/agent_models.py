@@ -9,6 +9,7 @@ import msgspec
 
 from brain.access.models import Role
 from brain.charter import Principal
+from brain.charter.principal import SHARED_KEY
 from brain.errors import InvalidInput
 from brain.redaction import holds_secret
 
@@ -18,6 +19,7 @@ HANDSHAKE = "/api/agents/session"
 """Where a signed request is given a session."""
 
 
+_OTHERS = frozenset({SHARED_KEY.lower(), "anonymous"})
 IS_ID = re.compile(r"[!-~]{1,200}").fullmatch
 """Whether a text may be the id of an agent, an issuer or a subject."""
 
@@ -65,8 +67,15 @@ def checked_agent_id(agent_id: str) -> str:
     """The id. Raises InvalidInput for one that no agent is registered by."""
     if not IS_ID(agent_id):
         raise InvalidInput("agent_id: takes 1 to 200 visible ASCII letters, such as billing-7 or a SPIFFE URI")
-    check_no_secret("agent_id", agent_id)
+    check_name("agent_id", agent_id)
     return agent_id
+
+
+def check_name(field: str, name: str) -> None:
+    """Raise InvalidInput for a name that would stand for others in events, or in which there is a secret."""
+    if name.lower() in _OTHERS:
+        raise InvalidInput(f"{field}: {name} stands for whoever is not known by name; take another")
+    check_no_secret(field, name)
 
 
 def check_no_secret(field: str, text: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from brain import limits
-from brain.access.agent_models import check_no_secret
+from brain.access.agent_models import check_name, check_no_secret
 from brain.access.events import KEY_CREATED, KEY_REVOKED, KEY_ROTATED, AboutKey, KeyCreated, KeyRotated
 from brain.access.key_form import digest_of, new_key
 from brain.access.models import Former, Key, Role
@@ -163,7 +163,7 @@ def checked_role(name: str, role: str, agents: Sequence[str], lifetime: float | 
     wanted = _role(role)
     if not _NAME(name):
         raise InvalidInput("name: takes 1 to 64 letters, digits, and . _ @ - after the first")
-    check_no_secret("name", name)
+    check_name("name", name)
     if (wanted is Role.EVALUATOR) != bool(agents):
         need = "needs the agents that it may ask for" if wanted is Role.EVALUATOR else "takes none; only evaluator does"
         raise InvalidInput(f"agents: role {wanted} {need}")

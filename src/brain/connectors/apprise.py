@@ -18,7 +18,7 @@ from brain.connectors.pages import Page
 from brain.connectors.sender import TryLater
 from brain.errors import InvalidInput
 from brain.extras import needs
-from brain.neutral import plain_text
+from brain.neutral import chat_text
 from brain.secret import Secret
 from brain.text import one_line
 
@@ -61,8 +61,9 @@ class Apprise(Notifier[AppriseSettings]):
 
 
 def shown(title: str, text: str) -> dict[str, str]:
-    """What Apprise is to show: as plain text, which it escapes for a service that has markup."""
-    return {"title": one_line(title, _TITLE_CHARACTERS), "body": plain_text(text or title), "body_format": "text"}
+    """What Apprise is to show: as plain text. It escapes that for some services, and lets all of them call people."""
+    line = chat_text(one_line(title, _TITLE_CHARACTERS))
+    return {"title": line, "body": chat_text(text or title), "body_format": "text"}
 
 
 def _service(settings: AppriseSettings) -> apprise.Apprise:

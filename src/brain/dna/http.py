@@ -39,6 +39,7 @@ from brain.dna.studies import NewStudy, StudyProgress, StudyService, TrialGenome
 from brain.dna.trials import Result
 from brain.dna.views import AgentState, Current, Outcomes
 from brain.errors import InvalidInput
+from brain.kit.doer import doer
 from brain.kit.http import PROBLEM_TYPE
 from brain.kit.idempotency import request_key
 from brain.kit.views import list_of
@@ -121,7 +122,7 @@ def _add_changes(router: APIRouter, genomes: GenomeService) -> None:
 
         A genome outside of its bounds is answered with 422 that names the genes, and reported as POLICY_VIOLATION.
         """
-        given = new.model_dump()
+        given = {**new.model_dump(), "by": doer(new.by)}
         made = await genomes.snapshot(NewSnapshot(**{**given, "source": Source(new.source)}), key=request_key())
         response.headers["Location"] = f"/api/dna/snapshots/{made.id}"
         return made
@@ -132,14 +133,17 @@ def _add_changes(router: APIRouter, genomes: GenomeService) -> None:
 
         `traits_delta` is added: 0.1 on 0.5 is 0.6. The new version has no karma.
         """
-        made = await genomes.mutate(agent_id, Mutation(**change.model_dump()), key=request_key())
+        made = await genomes.mutate(
+            agent_id, Mutation(**{**change.model_dump(), "by": doer(change.by)}), key=request_key()
+        )
         response.headers["Location"] = f"/api/dna/snapshots/{made.id}"
         return made
 
     @router.put("/agents/{agent_id}/karma", summary="Judge a genome", response_model=SnapshotView)
     async def karma(agent_id: AgentIdPath, new: KarmaBody) -> Snapshot:
         """Publishes `dna.karma_updated`; the earlier scores are kept."""
-        return await genomes.set_karma(agent_id, new.score, snapshot_id=new.snapshot_id, reason=new.reason, by=new.by)
+        who = doer(new.by)
+        return await genomes.set_karma(agent_id, new.score, snapshot_id=new.snapshot_id, reason=new.reason, by=who)
 
 
 def _add_studies(router: APIRouter, studies: StudyService) -> None:
@@ -228,13 +232,15 @@ def _add_rollouts(router: APIRouter, rollouts: RolloutService) -> None:
 
         Where a person has to agree, the answer is 403 until then; the same request goes through once afterwards.
         """
-        return await rollouts.promote(agent_id, NewPromotion(**new.model_dump()), key=request_key())
+        return await rollouts.promote(
+            agent_id, NewPromotion(**{**new.model_dump(), "by": doer(new.by)}), key=request_key()
+        )
 
     @router.post("/agents/{agent_id}/rollback", summary="Take a genome back", response_model=RolloutView)
     async def roll_back(agent_id: AgentIdPath, back: RollbackBody) -> Rollout:
         """Publishes `dna.rolled_back`. The rules decide on `dna.rollback` first."""
         return await rollouts.roll_back(
-            agent_id, back.by, reason=back.reason, snapshot_id=back.snapshot_id, key=request_key()
+            agent_id, doer(back.by), reason=back.reason, snapshot_id=back.snapshot_id, key=request_key()
         )
 
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 from sqlalchemy import Connection
 
 from brain.charter import VERSION, Event, EventType, IncidentState
+from brain.charter.principal import whose
 from brain.incidents.events import CLOSED, OPENED, REOPENED, RESOLVED, UPDATED, AboutIncident
 from brain.incidents.models import CONSUMER, Incident, IncidentChange
 from brain.kit.outbox import put_event
@@ -71,7 +72,7 @@ class Announcement:
             "summary": f"incident {incident.number} is {incident.state}: {incident.title}",
         }
         name = hashlib.sha256(f"{incident.id} {incident.version} {declared.name}".encode()).hexdigest()[:16]
-        meta: dict[str, Any] = {"correlation_id": incident.correlation_id, "version": VERSION}
+        meta: dict[str, Any] = {"correlation_id": incident.correlation_id, "version": VERSION, **whose()}
         if self.change.event_id:
             meta["causation_id"] = self.change.event_id
         event = Event(

@@ -71,7 +71,7 @@ def _add_making(router: APIRouter, service: MissionService) -> None:
     @router.post("", status_code=201, summary="Make a mission", response_model=MissionView)
     async def create(new: MissionRequest, response: Response) -> Document:
         """Makes it and starts it, unless `start` is false. Policy decides on `mission.start` for the agent `by`."""
-        made = await service.create(new, key=request_key())
+        made = await service.create(new.model_copy(update={"by": doer(new.by)}), key=request_key())
         response.headers["Location"] = f"/api/missions/{made['id']}"
         return made
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from brain import limits
 from brain.fields import Object
+from brain.kit.doer import doer
 from brain.kit.http import PROBLEM_TYPE, creates_nothing
 from brain.kit.views import list_of, view_of
 from brain.ros2_bridge.calls import ServiceAnswer
@@ -194,6 +195,6 @@ def ros2_router(service: Ros2Service) -> APIRouter:
     )
     async def cancel(goal_id: GoalPath, new: GoalCancellation) -> Any:
         """Nobody is asked. How it ended is in the list of goals; one that is over stays as it is."""
-        return await service.cancel_goal(goal_id, new.by)
+        return await service.cancel_goal(goal_id, doer(new.by))
 
     return router

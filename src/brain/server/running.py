@@ -193,7 +193,7 @@ def _websocket(peer: Peers | None, *given: Any, **options: Any) -> asyncio.Proto
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             if peer is not None and (found := peer(transport)) is not None:
-                self.app = with_peer(self.app, found)  # type: ignore[arg-type,assignment]
+                self.app = with_peer(self.app, found)
 
     return Certified(*given, **options)
 

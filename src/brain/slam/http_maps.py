@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from brain import limits
 from brain.errors import InvalidInput
+from brain.kit.doer import doer
 from brain.kit.http import creates_nothing, raw_body
 from brain.kit.views import list_of, view_of
 from brain.slam.map_forms import MAP_NAME, MapDifference, MapForm
@@ -111,7 +112,7 @@ def add_maps(router: APIRouter, maps: MapService) -> None:
         image = await request.body()
         if not image:
             raise InvalidInput("the body is empty: post a PGM")
-        return await maps.publish(map_id, form, image, by)
+        return await maps.publish(map_id, form, image, doer(by))
 
     @router.get("/maps/{map_id}/difference", summary="Compare two versions", response_model=DifferenceView)
     async def difference(map_id: MapPath, old: VersionQuery, new: VersionQuery) -> Any:
@@ -146,7 +147,7 @@ def add_maps(router: APIRouter, maps: MapService) -> None:
     )
     async def approve(map_id: MapPath, version: VersionPath, new: MapApproval) -> Any:
         """Robots may load it, unless a rule on `slam.approve_map` is against it. Answers 409 for another hash."""
-        return await maps.approve(map_id, version, new.sha256, new.by)
+        return await maps.approve(map_id, version, new.sha256, doer(new.by))
 
     @router.post("/maps/{map_id}/load", summary="Load a map", response_model=MapView, openapi_extra=_LOADS)
     async def load(map_id: MapPath, new: MapLoad) -> Any:
@@ -154,4 +155,4 @@ def add_maps(router: APIRouter, maps: MapService) -> None:
 
         Answers 409 for one that nobody approved; its image is at `/versions/{version}/image`.
         """
-        return await maps.load(map_id, new.version, new.robot, new.by)
+        return await maps.load(map_id, new.version, new.robot, doer(new.by))

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from brain import limits
 from brain.errors import InvalidInput
 from brain.kit.database_threads import for_reading
+from brain.kit.doer import doer
 from brain.kit.http import creates_nothing, raw_body
 from brain.kit.views import list_of, view_of
 from brain.vision.boxes import Detection
@@ -66,12 +67,12 @@ def _add_cameras(router: APIRouter, service: VisionService) -> None:
     @router.put("/cameras/{camera_id}", summary="Set a camera up", response_model=StateView)
     async def put(camera_id: CameraPath, new: NewCamera) -> Any:
         """Or set it up again, unless a rule on `vision.enable` is against it; perhaps with an approval."""
-        return await service.put(new.camera(camera_id), new.by)
+        return await service.put(new.camera(camera_id), doer(new.by))
 
     @router.delete("/cameras/{camera_id}", status_code=204, summary="Remove a camera")
     async def remove(camera_id: CameraPath, by: ByQuery = "a person by HTTP") -> None:
         """Unless a rule on `vision.remove` is against it. The robots of its zones are free then."""
-        await service.remove(camera_id, by)
+        await service.remove(camera_id, doer(by))
 
     @router.get("/cameras/{camera_id}/tracks", summary="List what is where now", response_model=list_of(DetectionView))
     async def tracks(camera_id: CameraPath) -> Any:
@@ -130,7 +131,7 @@ def _add_models(router: APIRouter, service: VisionService) -> None:
 
         Answers 409 when the model's file has another hash now.
         """
-        return await service.approve(model_id, new.sha256, new.by)
+        return await service.approve(model_id, new.sha256, doer(new.by))
 
 
 def _add_evidence(router: APIRouter, service: VisionService) -> None:

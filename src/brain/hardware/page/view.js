@@ -115,7 +115,7 @@ export function show(element, api) {
   watch("/api/hardware/host", (found, problem) => {
     old.show(problem);
     if (!found) return;
-    heading.textContent = `This host: ${found.host}`;
+    heading.replaceChildren(h("span", {}, `This host: ${found.host}`));
     host.fill(values(found), ({ name }) => name);
   });
 }

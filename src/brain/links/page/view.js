@@ -94,7 +94,7 @@ function deliveriesPanel(api) {
     choose(name) {
       chosen = name;
       element.hidden = name === "";
-      title.textContent = `Last deliveries of ${name}`;
+      title.replaceChildren(h("span", {}, `Last deliveries of ${name}`));
       if (name !== "") load();
     },
   };

@@ -109,7 +109,7 @@ function createChosen(api) {
     if (!mission || mission.id !== id || signature === shown) return;
     shown = signature;
     element.hidden = false;
-    title.textContent = mission.name;
+    title.replaceChildren(h("span", {}, mission.name));
     const fact = (name, value) => h("li", {}, `${name} `, h("b", {}, value));
     facts.replaceChildren(h("li", {}, chip(h, mission.status)), fact("done", `${mission.completed_tasks} of ${mission.total_tasks}`),
       fact("priority", mission.priority), mission.by ? fact("by", mission.by) : "",

@@ -1,5 +1,7 @@
 // Messages for screen readers, polite and seldom: one message at a time, at most one in ANNOUNCE_MS.
 
+import { plain } from "./dom.js";
+
 const ANNOUNCE_MS = 3000;
 
 let last = -Infinity;
@@ -11,6 +13,6 @@ export function announce(text) {
   const wait = Math.max(0, last + ANNOUNCE_MS - performance.now());
   timer = setTimeout(() => {
     last = performance.now();
-    document.getElementById("announcer").textContent = text;
+    document.getElementById("announcer").textContent = plain(text);
   }, wait);
 }

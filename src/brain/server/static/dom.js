@@ -2,6 +2,14 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+const ACTS = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu;
+const SHOWN = new Set(["title", "aria-label", "alt"]);
+
+/** The text with controls and bidirectional marks, by which it would look other than it is, as escapes. */
+export function plain(text) {
+  return text.replace(ACTS, (letter) => `\\u{${letter.codePointAt(0).toString(16)}}`);
+}
+
 /** An element with attributes (`null` and `false` are left out), `on...` listeners and children (texts or nodes). */
 export function h(tag, attributes = {}, ...children) {
   return fill(document.createElement(tag), attributes, children);
@@ -16,10 +24,14 @@ function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else element.setAttribute(name, value === true ? "" : String(value));
+    else element.setAttribute(name, value === true ? "" : SHOWN.has(name) ? plain(String(value)) : String(value));
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false).map(asShown));
   return element;
+}
+
+function asShown(child) {
+  return typeof child === "string" ? plain(child) : child;
 }
 
 const signatures = new WeakMap();

@@ -2,7 +2,7 @@
 
 import { priorityOf, PRIORITIES } from "./catalogue.js";
 import { describe } from "./describe.js";
-import { h } from "./dom.js";
+import { h, plain } from "./dom.js";
 import { createFilterForm } from "./filters.js";
 import { clockTime, fullTime, plural } from "./format.js";
 import { connectionNotice } from "./connection.js";
@@ -170,11 +170,11 @@ function fillRow(row, { event }) {
   chip.textContent = priority || "NONE";
   chip.dataset.level = level;
   chip.title = "priority";
-  type.textContent = event.type;
+  type.textContent = plain(event.type);
   const said = describe(event);
-  text.firstElementChild.textContent = said.mark;
+  text.firstElementChild.textContent = plain(said.mark);
   text.firstElementChild.dataset.level = said.mark;
-  text.lastElementChild.textContent = said.text;
+  text.lastElementChild.textContent = plain(said.text);
   return row;
 }
 

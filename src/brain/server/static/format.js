@@ -1,6 +1,6 @@
 // Times, ages and numbers as people read them. Times are Unix seconds, as in the events.
 
-import { h } from "./dom.js";
+import { h, plain } from "./dom.js";
 import { serverNow } from "./api.js";
 
 const two = (number) => String(number).padStart(2, "0");
@@ -48,7 +48,7 @@ export function age(seconds) {
 export function renewAges() {
   for (const element of document.querySelectorAll("time[data-age]")) {
     const text = ago(Number(element.dataset.age));
-    if (element.textContent !== text) element.textContent = text;
+    if (element.textContent !== plain(text)) element.textContent = plain(text);
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { Problem, get } from "./api.js";
 import { priorityOf, purposeOf } from "./catalogue.js";
-import { h, syncList } from "./dom.js";
+import { h, plain, syncList } from "./dom.js";
 import { age, duration, fullTime, plural } from "./format.js";
 import { jsonTree } from "./json.js";
 import { proofButton } from "./proof.js";
@@ -69,7 +69,7 @@ export function createInspector(live, recent) {
       const timeline = h("section", { class: "event-timeline" });
       body.replaceChildren(...(event ? envelope(event) : []), timeline);
       body.scrollTop = 0;
-      title.textContent = event ? event.type : "Timeline";
+      title.textContent = event ? plain(event.type) : "Timeline";
       await follow(timeline, event?.meta.correlation_id ?? correlationId ?? null, id, signal);
     } catch (error) {
       if (error.name === "AbortError") return;

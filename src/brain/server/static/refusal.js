@@ -1,13 +1,13 @@
 // A line that says why something was refused, beside the control that asked for it.
 
 import { Problem } from "./api.js";
-import { h } from "./dom.js";
+import { h, plain } from "./dom.js";
 
 /** `{element, clear(), say(text), attempt(work)}`; `attempt` is true when `work` was done, and shows a Problem otherwise. */
 export function createRefusal() {
   const element = h("p", { class: "refusal", role: "alert", hidden: true });
   const say = (text) => {
-    element.textContent = text;
+    element.textContent = plain(text);
     element.hidden = text === "";
   };
   return {

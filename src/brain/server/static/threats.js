@@ -2,7 +2,7 @@
 
 import { send } from "./api.js";
 import { announce } from "./announce.js";
-import { breakable, h, keepFocus, syncList, whileBusy } from "./dom.js";
+import { breakable, h, keepFocus, plain, syncList, whileBusy } from "./dom.js";
 import { age, count, duration, plural } from "./format.js";
 import { createPages } from "./pages.js";
 import { createRefusal } from "./refusal.js";
@@ -120,7 +120,7 @@ export function mountThreats(root, { live, threats: source, closed: closedSource
   }
 
   const stopStats = stats.watch((value) => {
-    if (value) summary.textContent = statsLine(value);
+    if (value) summary.textContent = plain(statsLine(value));
   });
   return {
     update(parameters) {

@@ -1,6 +1,6 @@
 // A tile of the overview: one figure, what it is made of, one line beside it.
 
-import { h, svg } from "./dom.js";
+import { h, plain, svg } from "./dom.js";
 import { count } from "./format.js";
 
 /**
@@ -18,7 +18,7 @@ export function createTile(title, href) {
   return {
     element,
     show(content) {
-      figure.textContent = content.figure;
+      figure.textContent = plain(String(content.figure));
       figure.dataset.level = content.level ?? "";
       unit.textContent = content.unit ?? "";
       note.replaceChildren(...[content.note ?? ""].flat());
