@@ -8,7 +8,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from brain import Event
-from brain.audit.retention import add_hold, prune, story
+from brain.audit.retention import add_hold, prune, tied_to
 from brain.audit.search import AuditQuery, each
 from brain.audit.tables import causes, entries
 from brain.kit.database import create_tables, open_database
@@ -86,5 +86,5 @@ def test_the_causes_of_a_log_of_the_version_before_are_found(tmp_path: Path) -> 
     database = open_database(f"sqlite:///{tmp_path}/brain.db")
     create_tables(database, entries.metadata)
     with database.connect() as db:
-        assert story(db, "story-x") == {event.id for name, event in events.items() if name != "stranger"}
+        assert tied_to(db, "story-x") == {event.id for name, event in events.items() if name != "stranger"}
     database.dispose()

@@ -8,12 +8,27 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Engine, Text, and_, cast, func, or_, select, text, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    LargeBinary,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    union_all,
+)
 
 from brain import limits
 from brain.audit.models import AuditEntry, clip_field
 from brain.audit.repository import ENTRY_COLUMNS, PAGE, entries_in_order, entry_of, first_since
-from brain.audit.stored_bytes import whole_in_sqlite
+from brain.audit.stored_bytes import MARK
 from brain.audit.tables import BLOCK, entries, types
 from brain.charter import Event, Pattern
 from brain.kit.database import reading
@@ -173,9 +188,17 @@ def _in_bytes(connection: Connection, query: AuditQuery) -> Iterator[ColumnEleme
     if connection.dialect.name != "sqlite":
         return
     if query.text is not None and (needle := query.needle).isascii():
-        yield func.instr(func.lower(cast(whole_in_sqlite(), Text)), needle) > 0
+        yield func.instr(func.lower(cast(_whole_bytes(), Text)), needle) > 0
     if query.principal is not None:
         yield func.instr(entries.c.payload, query.name_in_json) > 0
+
+
+def _whole_bytes() -> ColumnElement[bytes]:
+    """An entry's bytes as `stored_bytes.whole` gives them, as an expression of SQLite."""
+    payload, event_id = entries.c.payload, entries.c.event_id
+    cut = and_(event_id.is_not(None), func.substr(payload, 1, 1) == MARK)
+    texts = literal('{"id":"') + event_id + literal('","type":"') + entries.c.type + literal('",')
+    return case((cut, cast(texts.concat(payload), LargeBinary)), else_=payload)
 
 
 def _recent(connection: Connection, query: AuditQuery) -> Sequence[ColumnElement[bool]]:

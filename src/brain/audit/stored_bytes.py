@@ -9,11 +9,8 @@ from __future__ import annotations
 
 from typing import overload
 
-from sqlalchemy import ColumnElement, LargeBinary, and_, case, cast, func, literal
-
-from brain.audit.tables import entries
-
-_MARK = b'"'
+MARK = b'"'
+"""What the rest begins with."""
 
 
 def stored(data: bytes, event_id: str | None, type: str) -> bytes:
@@ -22,7 +19,7 @@ def stored(data: bytes, event_id: str | None, type: str) -> bytes:
         return data
     beginning = _beginning(event_id, type)
     rest = len(beginning)
-    return data[rest:] if data.startswith(beginning) and data[rest : rest + 1] == _MARK else data
+    return data[rest:] if data.startswith(beginning) and data[rest : rest + 1] == MARK else data
 
 
 @overload
@@ -31,17 +28,9 @@ def whole(found: bytes, event_id: str | None, type: str) -> bytes: ...
 def whole(found: bytes | None, event_id: str | None, type: str) -> bytes | None: ...
 def whole(found: bytes | None, event_id: str | None, type: str) -> bytes | None:
     """The entry's bytes again; None where they were deleted."""
-    if found is None or event_id is None or found[:1] != _MARK:
+    if found is None or event_id is None or found[:1] != MARK:
         return found
     return _beginning(event_id, type) + found
-
-
-def whole_in_sqlite() -> ColumnElement[bytes]:
-    """The same as an expression of SQLite."""
-    payload, event_id = entries.c.payload, entries.c.event_id
-    cut = and_(event_id.is_not(None), func.substr(payload, 1, 1) == _MARK)
-    texts = literal('{"id":"') + event_id + literal('","type":"') + entries.c.type + literal('",')
-    return case((cut, cast(texts.concat(payload), LargeBinary)), else_=payload)
 
 
 def _beginning(event_id: str, type: str) -> bytes:

@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 
 from brain.audit.models import cause_of
+from brain.audit.stored_bytes import whole
 from brain.charter import Event
 from brain.errors import EnvelopeError
 from brain.kit.schema import versioned
@@ -30,11 +31,10 @@ def _add_causes(db: Connection) -> None:
     causes.create(db, checkfirst=True)
     after = -1
     while True:
-        columns = (entries.c.idx, entries.c.event_id, entries.c.payload)
+        columns = (entries.c.idx, entries.c.event_id, entries.c.type, entries.c.payload)
         page = db.execute(select(*columns).where(entries.c.idx > after).order_by(entries.c.idx).limit(_PAGE)).all()
-        found = [
-            (row.event_id, _cause(row.payload)) for row in page if row.payload and b'"causation_id"' in row.payload
-        ]
+        wanted = [row for row in page if row.payload and b'"causation_id"' in row.payload]
+        found = [(row.event_id, _cause(whole(row.payload, row.event_id, row.type))) for row in wanted]
         insert_missing(db, causes, [{"event_id": id, "cause": cause} for id, cause in found if id and cause])
         if len(page) < _PAGE:
             return
