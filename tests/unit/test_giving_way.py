@@ -38,7 +38,7 @@ def stood(giving_way: GivingWay, clock: Standing, apart: float = BUSY / 2) -> It
 def test_it_stands_still_for_calls_under_way_alone() -> None:
     giving_way = GivingWay(clock=lambda: pytest.fail("nothing is under way"))
     giving_way.give_way()
-    call = GivingWay.call(giving_way, pow, 2, 5)
+    call = giving_way.call(pow, 2, 5)
     assert call() == 32
     giving_way.give_way()
 
