@@ -59,7 +59,9 @@ LASTS = "how long the trouble lasts is what is tested"
 LOOKS = "looks again and again, with a deadline"
 
 MAY_SLEEP = {
+    "integration/test_secrets_nowhere.py::is_settled": "between two looks that must be alike",
     "browser/site.py::until": LOOKS,
+    "browser/test_hostile_views.py::test_no_view_obeys_a_text": "lets what a view asks for arrive",
     "browser/test_left_open.py::watch_flood": "a pause between two samples",
     "browser/test_looks.py::test_the_picture_for_the_readme_shows_live_events": PACE,
     "browser/test_response.py::test_an_incident_is_never_shown_under_anothers_address": "lets the page's events arrive",
