@@ -45,8 +45,8 @@ def bound_kept_memory() -> None:
     is freed beside them. https://man7.org/linux/man-pages/man3/mallopt.3.html; elsewhere, and where the environment
     says how malloc is to work, nothing is done.
     """
-    told = any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ)
-    if not told and (mallopt := _of_malloc("mallopt")) is not None:
+    given = any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ)
+    if not given and (mallopt := _of_malloc("mallopt")) is not None:
         for parameter, value in _KEPT.items():
             mallopt(parameter, value)
 
