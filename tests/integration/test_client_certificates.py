@@ -155,6 +155,31 @@ async def test_no_domain_vouches_for_another(served: Served) -> None:
     assert (await served.ask(served.folder / "authority.pem")).status_code == 401
 
 
+async def test_a_certificate_says_who_opens_a_websocket(served: Served) -> None:
+    """An agent may follow no telemetry by the roles as they are: it is refused as the agent that it is."""
+    url = f"{served.url.replace('https', 'wss')}/api/telemetry/tail"
+    certificate = served.folder / "socket.pem"
+    served.ours.svid(certificate, BILLING)
+    for client, status in ((certificate, 403), (None, 401)):
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(url, ssl=client_context(served.folder / "ca.pem", client)):
+                pass
+        assert refused.value.response.status_code == status
+    names: list[str] = []
+
+    async def are_told() -> bool:
+        found = await served.admin("GET", "/api/events?pattern=access.request_refused&limit=1000")
+        events = [one["event"] for one in found.json()["events"]]
+        names[:] = [one["meta"]["principal"]["name"] for one in events if one["payload"]["path"].endswith("/tail")]
+        return len(names) >= 2
+
+    await until(are_told)
+    assert sorted(names) == ["anonymous", "billing-7"]
+    admin = {"Authorization": f"Bearer {ADMIN}"}
+    async with connect(url, ssl=client_context(served.folder / "ca.pem", certificate), additional_headers=admin):
+        pass  # a key that is sent along goes first
+
+
 async def test_new_authorities_and_certificates_are_taken_while_it_runs(served: Served, tmp_path: Path) -> None:
     first, second = Authority("example.org"), Authority("example.org")
     file, bundle = tmp_path / "own.pem", tmp_path / "bundle.pem"
@@ -241,31 +266,6 @@ async def test_settings_that_no_tls_can_be_made_of(
     settings = without_consumers(access=AccessSettings.model_validate(access), **files)
     with pytest.raises(InvalidInput, match=why):
         server_tls(settings)
-
-
-async def test_a_certificate_says_who_opens_a_websocket(served: Served) -> None:
-    """An agent may follow no telemetry by the roles as they are: it is refused as the agent that it is."""
-    url = f"{served.url.replace('https', 'wss')}/api/telemetry/tail"
-    certificate = served.folder / "socket.pem"
-    served.ours.svid(certificate, BILLING)
-    for client, status in ((certificate, 403), (None, 401)):
-        with pytest.raises(InvalidStatus) as refused:
-            async with connect(url, ssl=client_context(served.folder / "ca.pem", client)):
-                pass
-        assert refused.value.response.status_code == status
-    names: list[str] = []
-
-    async def are_told() -> bool:
-        found = await served.admin("GET", "/api/events?pattern=access.request_refused&limit=1000")
-        events = [one["event"] for one in found.json()["events"]]
-        names[:] = [one["meta"]["principal"]["name"] for one in events if one["payload"]["path"].endswith("/tail")]
-        return len(names) >= 2
-
-    await until(are_told)
-    assert sorted(names) == ["anonymous", "billing-7"]
-    admin = {"Authorization": f"Bearer {ADMIN}"}
-    async with connect(url, ssl=client_context(served.folder / "ca.pem", certificate), additional_headers=admin):
-        pass  # a key that is sent along goes first
 
 
 async def test_names_of_trust_domains() -> None:

@@ -1,4 +1,4 @@
-"""Events are fetched before they are asked for: by the thread that stored them, and beside the handlers."""
+"""What is stored is fetched for a waiting group by the thread that stored it, once and in order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import pytest
 from brain import Event, EventStream
 from brain.stream.backends import Entry
 from brain.stream.backends.sqlite import SQLiteBackend
-from brain.stream.consumer import DeliveryOptions
 from support.waiting import until
 
 
@@ -114,51 +113,3 @@ async def test_who_is_cancelled_while_it_joins_gives_back_what_it_takes_over(
         again = stream.subscribe("test.*", group="group")
         assert (await asyncio.wait_for(anext(again), 20)).payload == {"number": 1}
         await again.aclose()
-
-
-async def test_a_page_that_is_finished_makes_room_while_the_next_one_is_handled(tmp_path: Path) -> None:
-    async with EventStream.open(f"sqlite:///{tmp_path}/brain.db") as stream:
-        for number in range(100):
-            receipt = stream.publish(event(number))
-        await receipt
-        blocked_at, seen = {1: asyncio.Event(), 35: asyncio.Event()}, []
-
-        async def handler(one: Event) -> None:
-            seen.append(one.payload["number"])
-            if len(seen) in blocked_at:
-                await blocked_at[len(seen)].wait()
-
-        def read_to() -> int:
-            return int(stream.backend.groups()[0].read_to or 0)
-
-        stream.consumer("group", "test.*", handler, DeliveryOptions(batch=10))
-        running = asyncio.create_task(stream.run_consumers())
-        await until(lambda: len(seen) == 1 and read_to() == 40)  # four pages, as many as may be held
-        blocked_at[1].set()
-        await until(lambda: len(seen) == 35 and read_to() >= 60)
-        blocked_at[35].set()
-        await until(lambda: len(seen) == 100)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-    assert seen == list(range(100))
-
-
-@pytest.mark.parametrize("stopped_at", [1, 503, 1_200])
-async def test_what_was_handled_when_a_group_is_left_is_not_handled_again(tmp_path: Path, stopped_at: int) -> None:
-    seen: list[int] = []
-    async with EventStream.open(f"sqlite:///{tmp_path}/brain.db") as stream:
-        for number in range(2_000):
-            receipt = stream.publish(event(number))
-        await receipt
-        for until_then in (stopped_at, 2_000):
-
-            async def handler(one: Event) -> None:
-                seen.append(one.payload["number"])
-                if len(seen) == until_then:  # noqa: B023  (run within the turn)
-                    running.cancel()  # noqa: B023
-
-            stream.consumers.clear()
-            stream.consumer("group", "test.*", handler)
-            running = asyncio.create_task(stream.run_consumers())
-            await asyncio.gather(running, return_exceptions=True)
-    assert sorted(seen) == list(range(2_000))

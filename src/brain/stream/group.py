@@ -138,7 +138,6 @@ class GroupSession:
         self._member = Member(group.stream.backend, group.name, group.stream.lease)
         self._max_in_flight = max_in_flight
         self._in_flight = 0
-        self._page = 1  # events fetched at once
         self._room = asyncio.Event()
         self._taken_over: deque[Delivery] = deque()
         self._fetching = InterruptibleLock()  # one at a time, so that events come in order
@@ -232,14 +231,16 @@ class GroupSession:
     async def next_deliveries(self, limit: int) -> list[Delivery]:
         """Wait for events to handle: what was taken over first, else at most `limit` new ones."""
         while True:
-            await self._wait_for_room()
+            while self._in_flight >= self._max_in_flight and not (self._lease is not None and self._lease.done()):
+                self._room.clear()
+                await self._room.wait()
             self._changed.clear()
             self.check_lease()
             if self._taken_over:
                 found = list(self._taken_over)
                 self._taken_over.clear()
             else:
-                entries = self._early.popleft() if self._early else await self._acknowledge_and_fetch(limit)
+                entries = self._early.popleft() if self._early else await self._stream.call(self._fetch, limit)
                 found = [Delivery(position, data) for position, data in entries]
             if found:
                 self._in_flight += len(found)
@@ -250,29 +251,8 @@ class GroupSession:
             finally:
                 self._wants_early = 0  # what was taken over is handled first
 
-    async def _wait_for_room(self) -> None:
-        while self._in_flight - len(self._done) >= self._max_in_flight:
-            if self._lease is not None and self._lease.done():
-                return
-            self._room.clear()
-            await self._room.wait()
-
-    async def _acknowledge_and_fetch(self, limit: int) -> Sequence[Entry]:
-        """Acknowledge what is finished and fetch in one call, beside which handlers run. Raises Fenced, as `flush`."""
-        self._page, done = limit, self._done.copy()
-        self._done.clear()
-        try:
-            entries = await self._stream.call(self._fetch, limit, done)
-        except asyncio.CancelledError:
-            self._done[:0] = done  # perhaps the call has not begun: it is acknowledged when the group is left
-            raise
-        self._make_room(len(done))
-        return entries
-
-    def _fetch(self, limit: int, done: Sequence[str]) -> Sequence[Entry]:
+    def _fetch(self, limit: int) -> Sequence[Entry]:
         """What was fetched early, else what the backend has."""
-        if done:
-            self._stream.backend.ack(self._group.name, self._member.name, done)
         with self._fetching:
             self._wants_early = 0
             if self._early:
@@ -354,14 +334,8 @@ class GroupSession:
 
     def _make_room(self, count: int) -> None:
         self._in_flight -= count
-        self.note_room()
-
-    def note_room(self) -> bool:
-        """Have more fetched where there is room, when a page is finished; whether somebody waits for that."""
-        if self._room.is_set() or (len(self._done) < self._page and self._in_flight >= self._max_in_flight):
-            return False
-        self._room.set()
-        return True
+        if not self._room.is_set():
+            self._room.set()
 
     async def _leave(self) -> None:
         """Acknowledge what is done and give back the rest, at once."""

@@ -234,11 +234,8 @@ class HandlerRun:
                 # Asked here too, since nearly every event has nothing to settle.
                 if keyed or delivery.redelivered or lane.now > session.flush_at:
                     await self._settle(lane, delivery, finished)
-            if lane.queue.empty():
-                if session.has_finished:
-                    await session.flush()
-            elif session.note_room():
-                await asyncio.sleep(0)  # the next page is fetched beside the handlers of what is here
+            if session.has_finished and lane.queue.empty():
+                await session.flush()
             if self._draining:
                 return
             lane.batch = iter(await lane.queue.get())
