@@ -99,6 +99,7 @@ async def answered(url: str, link: str) -> int:
         return (await client.post(link, data={"answer": "grant", "reason": "seen"})).status_code
 
 
+@pytest.mark.long  # a message that a killed server had begun to send waits for its lease of 60 s
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("when", ["before the mail", "after the mail, and before it is known"])
 async def test_a_link_outlives_its_server(when: str, tmp_path: Path) -> None:
