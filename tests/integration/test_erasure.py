@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shlex
@@ -142,6 +143,24 @@ async def test_killed_it_is_run_again_and_completes(count: int, tmp_path: Path) 
         events = [Event.decode(entry.data) for entry in stream.backend.read("", count)]
     assert [event.payload["who"] for event in events[:4]] == [OTHER, done["subject"]] * 2
     assert events[1].payload["text"] == f"by {done['subject']}, no 1"
+
+
+async def test_publishing_goes_on_meanwhile(tmp_path: Path) -> None:
+    await filled(tmp_path, 100)
+    brain = Command(tmp_path)
+    published = []
+    async with EventStream.open(f"sqlite:///{tmp_path}/brain.db") as stream:
+        erasing = asyncio.create_task(asyncio.to_thread(brain, "privacy", "erase", SUBJECT, "--reason", "asked for"))
+        while not erasing.done():
+            receipt = stream.publish(Event(type="test.told", source="test_service", payload={"who": OTHER}))
+            published.append(receipt.event_id)
+            await asyncio.wait([erasing], timeout=0.002)
+        assert (await erasing).code == 0
+        await receipt
+        entries = stream.backend.read("", len(published) + 200)
+    assert [id for entry in entries if (id := Event.decode(entry.data).id) in set(published)] == published
+    assert SUBJECT.encode() not in b"".join(entry.data for entry in entries)
+    assert naming(tmp_path, SUBJECT) == set()
 
 
 def test_what_cannot_be_erased_is_refused(tmp_path: Path) -> None:

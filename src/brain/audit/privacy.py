@@ -247,7 +247,7 @@ class _Erasure:
         return [Remains("journals", why, "those processes are restarted; then again")]
 
     def _vacuum(self) -> Iterator[Remains]:
-        """Write the files anew, so that nothing is left in free pages and the write-ahead log."""
+        """Rewrite the files, so that nothing is left in free pages and the write-ahead log."""
         paths = {sqlite_file(self._settings.stream), sqlite_file(self._settings.store_url)}
         if self._database.dialect.name == "sqlite" and self._database.url.database:
             paths.add(Path(self._database.url.database))
