@@ -15,13 +15,16 @@ import sqlalchemy as sa
 
 from brain import Event, EventStream
 from brain.alerting import tables as alerting
+from brain.audit.erasing import erase_in_log
 from brain.audit.tables import erasures
+from brain.audit.verify import verify
 from brain.kit.database import create_tables, open_database, reading
 from brain.kit.erased_tables import Erased, erase_in_tables
 from brain.kit.erasure import Eraser
 from brain.kit.positions import POSITIONS
 from brain.metrics import tables as metrics
 from brain.stream.backends import open_backend
+from support.audit import filled as filled_log
 from support.command import Command, start
 from support.postgres_server import PostgresServer
 from support.processes import kill
@@ -213,6 +216,11 @@ def test_tables_of_both_databases(kind: str, tmp_path: Path, request: pytest.Fix
             sa.select(metrics.defined.c.label, metrics.defined.c.count, metrics.defined.c.bins)
         ).all()
         kept = db.execute(sa.select(alerting.SILENCES)).one()
+    log = filled_log(database, [30])
+    done = erase_in_log(database, log.sealing, Eraser("agent-3"))
+    assert done.payloads == done.fields > 0
+    assert verify(database, log.signer).ok
+    assert erase_in_log(database, log.sealing, Eraser("agent-3")).payloads == 0
     database.dispose()
     assert counts == {eraser.mark: (5, 10), OTHER: (7, 5), f"{eraser.mark}\x1fdelete": (1, 5)}
     assert tuple(defined) == (eraser.mark, 4, "1 2 1")
