@@ -11,7 +11,7 @@ from brain.kit import outbox, positions
 from brain.kit.database import create_tables, reading
 from brain.kit.outbox.news import note_written
 from brain.kit.outbox.table import messages_topic
-from brain.kit.schema import add_column, versioned
+from brain.kit.schema import POLICY, add_column, versioned
 
 
 def _add_versions(db: sa.Connection) -> None:
@@ -151,7 +151,7 @@ SILENCES = sa.Table(
     "soc_silences",
     METADATA,
     sa.Column("id", sa.String(20), primary_key=True),
-    sa.Column("matchers", sa.JSON, nullable=False),
+    sa.Column("matchers", sa.JSON, nullable=False, info=POLICY),
     sa.Column("starts_at", sa.Double, nullable=False),
     sa.Column("ends_at", sa.Double, nullable=False),
     sa.Column("by", sa.Text, nullable=False),

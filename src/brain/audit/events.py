@@ -49,6 +49,17 @@ class KeyRotated(TypedDict):
     by: Annotated[str, Meta(description="Who did it.")]
 
 
+class SubjectErased(TypedDict):
+    """An erasure by subject, once it is complete."""
+
+    erasure_id: Annotated[str, Meta(description="Its id, which its certificate has too.")]
+    subject: Annotated[str, Meta(description="The keyed mark of the subject, which stands in its place.")]
+    counts: Annotated[dict[str, int], Meta(description="How much was changed, by place.")]
+    remains: Annotated[list[str], Meta(description="The places where something still names it; see the certificate.")]
+    reason: Annotated[str, Meta(description="Why.")]
+    by: Annotated[str, Meta(description="Who did it.")]
+
+
 _HOLD: HoldChanged = {
     "hold_id": "hold_5c0ad81be2f4",
     "pattern": "threat.*",
@@ -121,4 +132,28 @@ KEY_ROTATED = EventType(
     },
 )
 
-EVENTS: tuple[EventType[Any], ...] = (HOLD_ADDED, HOLD_REMOVED, PAYLOADS_DELETED, PAYLOAD_REDACTED, KEY_ROTATED)
+SUBJECT_ERASED = EventType(
+    name="audit.subject_erased",
+    module="audit",
+    payload=SubjectErased,
+    priority=Priority.HIGH,
+    frequency=Frequency.LOW,
+    purpose="What named a subject was erased from stream, state, tables and audit log; a signed certificate says so.",
+    example={
+        "erasure_id": "erasure_5c0ad81be2f4",
+        "subject": "redacted:subject:9f3ac81b2d40a1c7",
+        "counts": {"stream: events": 12, "tables: dna_agents": 1, "audit log: payloads": 12},
+        "remains": ["backups and replicas"],
+        "reason": "request of the data subject",
+        "by": "ann",
+    },
+)
+
+EVENTS: tuple[EventType[Any], ...] = (
+    HOLD_ADDED,
+    HOLD_REMOVED,
+    PAYLOADS_DELETED,
+    PAYLOAD_REDACTED,
+    SUBJECT_ERASED,
+    KEY_ROTATED,
+)

@@ -14,6 +14,9 @@ PLUGIN = Plugin(
         "audit": Command(
             "brain.audit.commands:app", "The audit log: verify, prove, search, export, hold, prune, rotate keys."
         ),
+        "privacy": Command(
+            "brain.audit.commands.privacy:app", "Erase what names a person or agent, with a certificate."
+        ),
     },
     provides={
         "AuditEvents": "brain.audit.repository:AuditEventReader",

@@ -159,6 +159,22 @@ def redact(database: Engine, sealing: Sealing, event_id: str) -> Sequence[tuple[
     return [(index, leaf) for index, leaf, _ in rows]
 
 
+def held_entries(connection: Connection, indexes: Sequence[int]) -> dict[int, Sequence[Hold]]:
+    """Those of these entries that a legal hold keeps, each with the holds that do."""
+    found: dict[int, list[Hold]] = {}
+    for hold in _holds(connection):
+        for some in chunks(indexes):
+            among = entries.c.idx.in_(some)
+            mine = set(connection.execute(select(entries.c.idx).where(among, hold.condition)).scalars())
+            if hold.correlation_id is not None:
+                tied = tied_to(connection, hold.correlation_id)
+                named = connection.execute(select(entries.c.idx, entries.c.event_id).where(among)).all()
+                mine |= {row.idx for row in named if row.event_id in tied}
+            for index in mine:
+                found.setdefault(index, []).append(hold)
+    return dict(found)
+
+
 class _Tied(NamedTuple):
     """The events that holds of correlation ids hold beside those that have it."""
 

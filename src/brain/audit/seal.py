@@ -36,6 +36,13 @@ class Sealing:
         """The seal which shows that retention deleted the payload of the row with `seal`."""
         return self._seal(b"deleted" + seal)
 
+    def erasure(self, previous: bytes, seal: bytes, leaf: bytes, fields: Sequence[object]) -> bytes:
+        """The seal which shows that an erasure deleted the payload of the row with `seal`, and left it these fields.
+
+        The row's own seal covers the fields that it had. This one binds those that it has to it, and to its place.
+        """
+        return self._seal(b"erased" + previous + seal + leaf + _pack(fields))
+
     def _seal(self, message: bytes) -> bytes:
         inner, outer = self._inner.copy(), self._outer.copy()
         inner.update(message)

@@ -70,7 +70,15 @@ def _cut_beginnings(db: Connection) -> None:
     """
 
 
-metadata: MetaData = versioned("audit", _add_causes, _add_types, _add_witnesses, _cut_beginnings)
+def _add_erasures(db: Connection) -> None:
+    """Version 6: certificates of erasures, and seals of entries whose search fields were erased.
+
+    Earlier versions take such an entry for one that was tampered with.
+    """
+    erasures.create(db, checkfirst=True)
+
+
+metadata: MetaData = versioned("audit", _add_causes, _add_types, _add_witnesses, _cut_beginnings, _add_erasures)
 BLOCK = 256
 """Entries of one block."""
 _PAGE = 5000
@@ -187,3 +195,14 @@ holds: Table = Table(
     Column("made_at", Double, nullable=False),
 )
 """Legal holds: entries that match one are not deleted, whatever their age."""
+
+erasures: Table = Table(
+    "audit_erasures",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("began_at", Double, nullable=False),
+    Column("counts", Text, nullable=False),
+    Column("note", LargeBinary),
+)
+"""Each erasure by the mark of its subject: what was erased so far, as JSON, and its certificate once it is complete."""

@@ -262,6 +262,10 @@ class _Walk:
         index, payload, leaf, seal, deletion, *fields = row
         sealing = self._sealing
         fits = sealing is None or seal == sealing.next(previous, leaf, fields)
+        erased = sealing is not None and deletion is not None and payload is None
+        if sealing is not None and erased and deletion == sealing.erasure(previous, seal, leaf, fields):
+            self._deleted += 1  # its seal covers fields that are gone
+            return
         if payload is not None:
             data: bytes = whole(payload, row[8], row[7])
             if sha256(b"\x00" + data).digest() != leaf:

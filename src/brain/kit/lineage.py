@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import NamedTuple
 
 from brain.errors import Conflict
-from brain.stream.backends import Backend, StreamIdentity, position_key
+from brain.stream.backends import Backend, StreamIdentity, anchor_of, position_key
 
 __all__ = ["CannotContinue", "Known", "Place", "anchor_of", "locate"]
 
@@ -43,11 +42,6 @@ class Known:
     anchors: Sequence[Place] = ()
     stream: str = ""
     branches: frozenset[str] = frozenset()
-
-
-def anchor_of(data: bytes | None) -> str:
-    """The anchor of an event's bytes; "" for none."""
-    return "" if data is None else sha256(data).hexdigest()[:32]
 
 
 def locate(backend: Backend, known: Known, identity: StreamIdentity, remembered: int) -> str:

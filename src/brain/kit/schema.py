@@ -16,9 +16,20 @@ from brain.logs import Log
 from brain.plugins import plugins
 from brain.store.schema import SCHEMAS, NewerSchema, newer_schema
 
-__all__ = ["NewerSchema", "add_column", "bring_forward", "declared_parts", "drop_column", "versioned"]
+__all__ = [
+    "POLICY",
+    "NewerSchema",
+    "add_column",
+    "bring_forward",
+    "declared_parts",
+    "drop_column",
+    "versioned",
+]
 
 log: Log = Log("brain.schema")
+
+POLICY = {"policy": True}
+"""The `info` of a column that decides something: an erasure names what is in it, and does not change it."""
 
 _declared: dict[str, sa.MetaData] = {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -18,10 +19,11 @@ from sqlalchemy import (
     Text,
     inspect,
     text,
+    update,
 )
 
-from brain.kit.schema import add_column, drop_column, versioned
-from brain.metrics.defined_rows import COLUMNS
+from brain.kit.schema import POLICY, add_column, drop_column, versioned
+from brain.metrics.defined_rows import COLUMNS, DefinedRow
 
 
 def _add_version(db: Connection) -> None:
@@ -142,7 +144,7 @@ definitions: Table = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),  # always 1
     Column("version", BigInteger, nullable=False),
-    Column("document", Text, nullable=False),
+    Column("document", Text, nullable=False, info=POLICY),
     Column("changed_at", Double, nullable=False),
     Column("counted", BigInteger),
     comment="What users define: metrics, limits and service levels, as JSON by where they come from",
@@ -153,7 +155,7 @@ epochs: Table = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("name", String(60), nullable=False),
     Column("number", Integer, nullable=False),
-    Column("definition", Text, nullable=False),
+    Column("definition", Text, nullable=False, info=POLICY),
     Column("after_position", String(50), nullable=False),
     Column("until_position", String(50)),
     Column("began_at", Double, nullable=False),
@@ -194,3 +196,25 @@ watched: Table = Table(
 FIGURES: tuple[Column[Any], ...] = tuple(defined.c[name] for name in COLUMNS)
 """The columns of a row's figures, as DefinedRow takes them."""
 Index("metrics_defined_bucket", defined.c.step, defined.c.bucket)
+
+
+def _merge_points(row: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: row[name] + other[name] for name in ("count", "sum", "error")}
+
+
+def _merge_defined(row: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
+    both = [DefinedRow().fill([one[name] for name in COLUMNS]) for one in (row, other)]
+    both[0].absorb(both[1])
+    both[0].error += both[1].error
+    return dict(zip(COLUMNS, both[0].figures(), strict=True))
+
+
+def _forget_kept(db: Connection) -> None:
+    """Have those who keep rows in memory read them again."""
+    db.execute(update(definitions).values(counted=None))
+
+
+points.info["merge"] = _merge_points
+defined.info["merge"] = _merge_defined
+for _counted in (points, defined):
+    _counted.info["changed"] = _forget_kept

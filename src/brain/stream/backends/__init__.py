@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from hashlib import sha256
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
 
 from brain.errors import BrainError, InvalidInput, NotFound
 from brain.extras import needs
@@ -303,3 +306,33 @@ def open_backend(url: str, *, power: bool = False) -> Backend:
     raise InvalidInput(
         f"stream URL {masked(url)!r}: start it with memory://, sqlite:///, redis://; docs/redis.md shows more"
     )
+
+
+_ANCHOR = "erased_anchor"
+"""In the meta of an event that was erased: the anchor that it had before."""
+
+
+def anchor_of(data: bytes | None) -> str:
+    """The anchor of an event's bytes, by which its place in the stream is known again; "" for none.
+
+    An event whose subject was erased keeps the anchor that it had: nobody takes the stream for another one.
+    """
+    if data is None:
+        return ""
+    return _anchor_before(data) or sha256(data).hexdigest()[:32]
+
+
+def erased_event(data: bytes, event: dict[str, Any]) -> bytes:
+    """The event as the stream has it from now on in the place of `data`, with the anchor of what it was."""
+    return msgspec.json.encode({**event, "meta": {**event.get("meta", {}), _ANCHOR: anchor_of(data)}})
+
+
+def _anchor_before(data: bytes) -> str:
+    if _ANCHOR.encode() not in data:
+        return ""
+    try:
+        found = msgspec.json.decode(data)
+        anchor = found["meta"][_ANCHOR]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return ""
+    return anchor if isinstance(anchor, str) and len(anchor) == 32 else ""

@@ -492,6 +492,36 @@ class SQLiteBackend:
             )
             return count
 
+    def rewrite(
+        self, after: int, limit: int, change: Callable[[bytes], bytes], *, dry: bool = False
+    ) -> tuple[int, int]:
+        """Replace events after a position by what `change` gives for their bytes: in place, in one transaction.
+
+        It looks at `limit` of them: the position of the last (0: there were none), and how many were changed. With
+        `dry` nothing is changed, and they are only counted.
+        """
+        query = "SELECT position, data FROM events WHERE position > ? ORDER BY position LIMIT ?"
+        found = [(position, bytes(data)) for position, data in self._query(query, after, limit)]
+        changed = [(new, position) for position, data in found if (new := change(data)) != data]
+        if changed and not dry:  # nobody else changes an event; one that was deleted meanwhile stays so
+            with self._transaction() as db:
+                db.executemany("UPDATE events SET data = ? WHERE position = ?", changed)
+        return (found[-1][0] if found else 0), len(changed)
+
+    def rewrite_letters(self, change: Callable[[DeadLetter], DeadLetter], *, dry: bool = False) -> int:
+        """Replace dead letters by what `change` gives for them, in one transaction; how many were changed."""
+        with self._transaction() as db:
+            rows = db.execute("SELECT grp, position, letter FROM dead_letters").fetchall()
+            letters = [(group, position, unpack_letter(packed, group)) for group, position, packed in rows]
+            changed = [
+                (msgspec.msgpack.encode(new), group, position)
+                for group, position, letter in letters
+                if (new := change(letter)) != letter
+            ]
+            if not dry:
+                db.executemany("UPDATE dead_letters SET letter = ? WHERE grp = ? AND position = ?", changed)
+        return len(changed)
+
     def index_blocks(self, after: int) -> list[tuple[int, bytes]]:
         """As Backend says."""
         return self._query(
