@@ -8,22 +8,26 @@ import csv
 import io
 import json
 import logging
+import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mcap.reader import make_reader
 from rich.console import Console
 from rich.table import Table
 
 import brain
 from brain import logs
 from brain.audit.cef import cef
-from brain.audit.export import write_csv, write_jsonl
+from brain.audit.export import row, write_csv, write_jsonl, write_ocsf, write_parquet
 from brain.audit.models import AuditEntry
 from brain.charter import Event, IncidentState, Severity
 from brain.connectors import apprise, email, jira, pagerduty, servicenow, slack, webhook
@@ -36,6 +40,7 @@ from brain.kit.cli.tables import cell
 from brain.kit.cli.text import print_text, printable, summary
 from brain.links.alertmanager import Alertmanager
 from brain.links.settings import AlertmanagerSettings
+from brain.telemetry.recording import Recorder
 from brain.text import one_line, one_line_units
 from support.hostile import ACTS, HOSTILE
 
@@ -73,12 +78,15 @@ def check_all(text: str) -> None:
 
 
 def check_exports(entry: AuditEntry, text: str) -> None:
-    """CSV has no formulas, CEF is one line of eight fields, and JSON says the same with nothing in it that acts."""
+    """CSV has no formulas, CEF is one line of eight fields, and JSON says the same with nothing in it that acts.
+
+    Parquet, which programs read, keeps each text as it is in a column of texts: no row or column comes of it.
+    """
     out = io.BytesIO()
     write_csv([entry], out)
     shown = out.getvalue().decode()
     assert ACTS.search(shown.replace("\r\n", "\n")) is None
-    for value in next(row for row in csv.reader(io.StringIO(shown, newline="")) if row[0] == "0"):
+    for value in next(one for one in csv.reader(io.StringIO(shown, newline="")) if one[0] == "0"):
         assert not value.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\uff1d", "\uff0b", "\uff0d", "\uff20"))
     line = cef(entry)
     assert ACTS.search(line) is None and "\n" not in line
@@ -89,6 +97,29 @@ def check_exports(entry: AuditEntry, text: str) -> None:
     write_jsonl([entry], out)
     assert ACTS.search(out.getvalue().decode().rstrip("\n")) is None
     assert msgspec.json.decode(out.getvalue())["event"]["payload"]["reason"] == text
+    out = io.BytesIO()
+    write_ocsf([entry], out)
+    assert ACTS.search(out.getvalue().decode().rstrip("\n")) is None
+    assert msgspec.json.decode(out.getvalue())["message"] == text
+    out = io.BytesIO()
+    write_parquet([entry], out)
+    assert pq.read_table(io.BytesIO(out.getvalue())).to_pylist() == [row(entry)]
+    check_recording(text)
+
+
+def check_recording(text: str) -> None:
+    """A recording in MCAP says the same in JSON with nothing in it that acts."""
+    path = Path("/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir()) / f"brain-{os.getpid()}.mcap"
+    path.unlink(missing_ok=True)
+    try:
+        with Recorder(path) as recorder:
+            recorder.add("rover", {"seq": 1, "t": 1.0, "values": {text: 1.5}})
+        with path.open("rb") as file:
+            ((_, _, message),) = make_reader(file).iter_messages()
+    finally:
+        path.unlink()
+    assert ACTS.search(message.data.decode()) is None
+    assert msgspec.json.decode(message.data)["values"] == {text: 1.5}
 
 
 def check_messages(text: str) -> None:

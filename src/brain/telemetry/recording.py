@@ -18,6 +18,7 @@ import msgspec
 
 from brain.errors import InvalidInput
 from brain.extras import needs
+from brain.neutral import json_bytes
 
 with needs("recordings", "telemetry"):
     from mcap.exceptions import McapError
@@ -71,7 +72,7 @@ class Recorder:
             channel = self._channels[source] = self._writer.register_channel(source, "json", self._schema)
         at = round(float(sample["t"] if sample.get("t") is not None else time.time()) * 1e9)
         body = {"seq": sample["seq"], "t": sample.get("t"), "values": sample["values"]}
-        self._writer.add_message(channel, at, msgspec.json.encode(body), at, sample["seq"] & 0xFFFFFFFF)
+        self._writer.add_message(channel, at, json_bytes(msgspec.json.encode(body)), at, sample["seq"] & 0xFFFFFFFF)
         self.written += 1
         if self._clock() - self._flushed_at >= FLUSH:
             self._flushed_at = self._clock()
