@@ -90,8 +90,9 @@ def check_exports(entry: AuditEntry, text: str) -> None:
         assert not value.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\uff1d", "\uff0b", "\uff0d", "\uff20"))
     line = cef(entry)
     assert ACTS.search(line) is None and "\n" not in line
-    assert len(re.split(r"(?<!\\)(?:\\\\)*\|", line, maxsplit=7)) == 8
-    names = re.findall(r"(?:^| )(\w+)=", line.split("|", 7)[-1])
+    *header, extension = re.split(r"(?<!\\)(?:\\\\)*\|", line, maxsplit=7)
+    assert len(header) == 7
+    names = re.findall(r"(?:^| )(\w+)=", extension)
     assert len(names) == len(set(names)), "no text adds a field"
     out = io.BytesIO()
     write_jsonl([entry], out)
