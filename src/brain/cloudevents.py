@@ -26,6 +26,7 @@ from brain.extras import needs
 from brain.json_text import JSON_FAULTS
 from brain.plugins import catalogue
 from brain.stream.tracing import traceparent_in
+from brain.typed import ready
 
 if TYPE_CHECKING:
     from cloudevents.core.v1.event import CloudEvent
@@ -128,7 +129,7 @@ def _own(attributes: Mapping[str, Any], data: object) -> Event:
     if not isinstance(data, dict):
         raise EnvelopeError(f"data: must be a JSON object, not {type(data).__name__}")
     try:
-        rest = msgspec.json.decode(attributes.get("charterenvelope", "{}"), type=_Rest)
+        rest = msgspec.json.decode(attributes.get("charterenvelope", "{}"), type=ready(_Rest))
     except (*JSON_FAULTS, TypeError) as error:
         raise EnvelopeError(f"charterenvelope: {error}") from error
     timestamp = _unix(attributes.get("time")) if rest.timestamp is None else rest.timestamp

@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 
 from brain.limits import INTEGER_LEAST, INTEGER_MOST
+from brain.typed import ready
 
 _KEY_AND_BLANK = re.compile(rb'"[ \t\n\r]+:')
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
+_decode = msgspec.json.Decoder(ready(dict[str, Any])).decode
 
 
 def plain_object(data: bytes, most_depth: int) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ from brain.errors import Conflict, InvalidInput, NotFound
 from brain.store import Document, DocumentChange, Store
 from brain.stream.announcer import EventDraft, write_announced
 from brain.stream.publisher import Publisher
+from brain.typed import ready
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -171,7 +172,7 @@ def loaded(agent: Agent) -> Ed25519PublicKey:
 
 
 def _read(document: Document) -> Agent:
-    return msgspec.json.decode(document.data, type=Agent)
+    return msgspec.json.decode(document.data, type=ready(Agent))
 
 
 def _about(agent: Agent, by: str | None) -> AboutAgent:

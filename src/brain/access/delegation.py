@@ -20,6 +20,7 @@ from cryptography.exceptions import InvalidSignature
 from brain.access.agent_models import Agent, checked_agent_id
 from brain.access.http_signatures import key_id
 from brain.errors import InvalidInput
+from brain.typed import ready
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -66,7 +67,7 @@ class Delegated(msgspec.Struct, frozen=True, kw_only=True):
     agents: frozenset[str]
 
 
-_decoder = msgspec.json.Decoder(Link)
+_decoder = msgspec.json.Decoder(ready(Link))
 
 
 def check_link(to: str, agents: Sequence[str], until: int, parent: str | None = None) -> None:

@@ -16,6 +16,7 @@ from brain.charter import Principal
 from brain.charter.principal import SHARED_KEY
 from brain.errors import Conflict
 from brain.store import Document, Store
+from brain.typed import ready
 from brain.unreadable import read_or_none
 
 SESSIONS = "access.sessions"
@@ -50,8 +51,8 @@ class PersonSession(msgspec.Struct, frozen=True, kw_only=True):
         return Principal(name=self.name, kind="person", how=how, address=address, role=self.role)
 
 
-_login = msgspec.json.Decoder(Login).decode
-_session = msgspec.json.Decoder(PersonSession).decode
+_login = msgspec.json.Decoder(ready(Login)).decode
+_session = msgspec.json.Decoder(ready(PersonSession)).decode
 
 
 def _read_session(document: Document) -> PersonSession | None:

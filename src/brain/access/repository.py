@@ -21,6 +21,7 @@ from brain.errors import Conflict, InvalidInput, NotFound
 from brain.store import Document, DocumentChange, Store
 from brain.stream.announcer import EventDraft, write_announced
 from brain.stream.publisher import Publisher
+from brain.typed import ready
 
 COLLECTION = "access.keys"
 MAX_KEYS = 10_000
@@ -138,7 +139,7 @@ def read_keys(documents: Sequence[Document]) -> list[Key]:
 
 
 def _read(document: Document) -> Key:
-    return msgspec.json.decode(document.data, type=Key)
+    return msgspec.json.decode(document.data, type=ready(Key))
 
 
 def _about(key: Key, by: str | None) -> AboutKey:

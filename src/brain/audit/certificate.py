@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from brain.audit.note import BadNote, Signer, Verifier, split_note
+from brain.typed import ready
 
 _FIRST = "brain-eventstream certificate of erasure 1"
 
@@ -58,6 +59,6 @@ def _decoded(text: str) -> Certificate:
     if first != _FIRST:
         raise BadNote(f"certificate: begins with {first[:80]!r}: it is another note than a certificate of erasure")
     try:
-        return msgspec.json.decode(rest, type=Certificate)
+        return msgspec.json.decode(rest, type=ready(Certificate))
     except ValueError as error:
         raise BadNote(f"certificate: is of another version: {error}") from error

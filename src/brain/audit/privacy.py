@@ -35,6 +35,7 @@ from brain.store.sqlite_faults import explained
 from brain.stream.backends import open_backend
 from brain.stream.backends.sqlite import SQLiteBackend
 from brain.stream.dead_letters import DeadLetter
+from brain.typed import ready
 
 if TYPE_CHECKING:
     from brain.settings import Settings
@@ -148,7 +149,7 @@ class _Erasure:
         with self._database.begin() as connection:
             row = connection.execute(open_ones.order_by(erasures.c.began_at)).first()
             if row is not None:
-                return row.id, row.began_at, Counter(msgspec.json.decode(row.counts, type=dict[str, int]))
+                return row.id, row.began_at, Counter(msgspec.json.decode(row.counts, type=ready(dict[str, int])))
             made = f"erasure_{secrets.token_hex(6)}"
             if not self._request.dry:
                 new = {"id": made, "subject": mark, "began_at": now, "counts": "{}", "note": None}

@@ -34,6 +34,7 @@ from brain.audit.tree import StoredTree, Tampered
 from brain.errors import NotFound
 from brain.json_text import JSON_FAULTS
 from brain.kit.database import reading
+from brain.typed import ready
 
 
 class HandedOver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,7 +84,7 @@ class ConsistencyProof(
 
 Proof = InclusionProof | ConsistencyProof
 
-_decoder = msgspec.json.Decoder(Proof)
+_decoder = msgspec.json.Decoder(ready(Proof))
 
 
 class Proven(msgspec.Struct, frozen=True, kw_only=True):

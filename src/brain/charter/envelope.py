@@ -20,6 +20,7 @@ from brain.charter.context import CURRENT
 from brain.errors import EnvelopeError
 from brain.json_text import is_deeper
 from brain.platform import at_fork
+from brain.typed import ready
 
 _ID = re.compile(r"evt_[a-z][a-z0-9_]*_[0-9]+_[0-9a-f]{12,}").fullmatch
 _TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+").fullmatch
@@ -176,7 +177,7 @@ class _Wire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 _TEXT_OR_NONE = frozenset((str, type(None)))
 _encode: Callable[[Event], bytes] = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(_Wire).decode
+_decode = msgspec.json.Decoder(ready(_Wire)).decode
 
 
 def encode_plain(event: Event) -> bytes:

@@ -14,6 +14,7 @@ import msgspec
 from brain.charter.context import CURRENT
 from brain.charter.envelope import Event, mint_id
 from brain.errors import EnvelopeError
+from brain.typed import ready
 
 
 class Priority(StrEnum):
@@ -62,7 +63,7 @@ class EventType(Generic[P]):
     def check(self, payload: object) -> P:
         """The payload as its type, copied. Raises EnvelopeError naming the key that does not fit the declaration."""
         try:
-            return msgspec.convert(payload, self.payload)
+            return msgspec.convert(payload, ready(self.payload))
         except msgspec.ValidationError as error:
             raise EnvelopeError(f"payload of {self.name}: {error}") from error
 

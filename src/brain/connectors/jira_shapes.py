@@ -7,6 +7,7 @@ from typing import Any, NotRequired, TypedDict
 import msgspec
 
 from brain.connectors.sender import Answer, TryLater
+from brain.typed import ready
 
 __all__ = ["Comment", "CommentPage", "Created", "Found", "Issue", "Nothing", "TransitionList", "checked"]
 
@@ -79,7 +80,7 @@ def checked(service: str, answer: Answer, shape: Any) -> dict[str, Any]:
     """
     found = answer.json()
     try:
-        msgspec.convert({} if found is None else found, shape)
+        msgspec.convert({} if found is None else found, ready(shape))
     except msgspec.ValidationError as error:
         said = f"{service} answered {answer.status} with something else than it documents: {error}"
         raise TryLater(said, about_connection=True) from error

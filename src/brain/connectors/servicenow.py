@@ -42,6 +42,7 @@ from brain.json_text import JSON_FAULTS
 from brain.neutral import servicenow_text
 from brain.secret import Secret
 from brain.text import clip_units, one_line_units
+from brain.typed import ready
 
 SERVICE = "ServiceNow"
 CORRELATION_CHARACTERS = 100
@@ -257,7 +258,9 @@ class ServiceNow(TicketSystem[ServiceNowSettings]):
             raise TryLater(said, about_connection=True) from error
         found = answer.json()
         try:
-            return msgspec.convert(found["result"] if isinstance(found, dict) and "result" in found else None, shape)
+            return msgspec.convert(
+                found["result"] if isinstance(found, dict) and "result" in found else None, ready(shape)
+            )
         except msgspec.ValidationError as error:
             said = f"{SERVICE} answered {answer.status} without a result of the form that it documents: {error}"
             raise TryLater(said, about_connection=True) from error

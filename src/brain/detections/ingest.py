@@ -31,6 +31,7 @@ from brain.kit.database import create_tables, reachable
 from brain.kit.log_files import Line, LogPlace, identity_of, lines_from, open_log, place_after, start_of
 from brain.kit.sql import upsert
 from brain.stream.decoded import digest_of
+from brain.typed import ready
 
 GROUP = "brain.detections.logs"
 """The name under which ids of records are remembered."""
@@ -111,7 +112,7 @@ class LogIngest:
     def _known(self, identity: str) -> LogPlace:
         with reachable(self._database), self._database.begin() as db:
             stored = db.execute(sa.select(logs.c.place).where(logs.c.identity == identity)).scalar()
-        return LogPlace() if stored is None else msgspec.convert(stored, LogPlace)
+        return LogPlace() if stored is None else msgspec.convert(stored, ready(LogPlace))
 
     def _records(self, log: Any, place: LogPlace, start: int, partial: bool) -> Iterator[_Read]:
         number = place.lines

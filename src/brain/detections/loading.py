@@ -13,6 +13,7 @@ from brain.detections.models import Correlation, Detection, Problem, Rule, Tree
 from brain.errors import InvalidInput
 from brain.extras import needs
 from brain.kit.documents import FAULTS, yaml_loader
+from brain.typed import ready
 
 SUFFIXES = (".yml", ".yaml")
 TESTS = ".test"
@@ -41,7 +42,7 @@ class Loaded(msgspec.Struct, frozen=True):
 def shipped() -> list[Detection]:
     """The detections of this package, as they were compiled from its rules: reading them needs no parser."""
     data = files("brain.detections").joinpath("rules", "compiled.json").read_bytes()
-    return msgspec.json.decode(data, type=list[Detection])
+    return msgspec.json.decode(data, type=ready(list[Detection]))
 
 
 def shipped_folder() -> Path:

@@ -21,6 +21,7 @@ from brain.detections.loading import Loaded
 from brain.detections.pages import MatchedPage, PageMatcher
 from brain.errors import Unavailable
 from brain.garbage import collect_seldom
+from brain.typed import ready
 
 ENDS = 10.0
 """Seconds for which a process that is to end is waited for."""
@@ -88,7 +89,7 @@ def _interrupted_alone() -> Iterator[None]:
 def _work(pipe: Connection, loaded: Loaded, span: tuple[float, float]) -> None:
     collect_seldom()  # as the command does whose backtest it is
     matcher = PageMatcher(loaded, *span)
-    decode = msgspec.msgpack.Decoder(list[bytes]).decode
+    decode = msgspec.msgpack.Decoder(ready(list[bytes])).decode
     while True:
         try:
             page = decode(pipe.recv_bytes())

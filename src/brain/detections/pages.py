@@ -17,6 +17,7 @@ from brain.detections.loading import Loaded
 from brain.detections.projector import kind_of, patterns
 from brain.detections.ruleset import Record
 from brain.detections.values import Originals
+from brain.typed import ready
 
 NEVER = float("-inf")
 
@@ -79,9 +80,9 @@ class PageMatcher:
         wanted = patterns(loaded.rules)
         self._pattern = Pattern(list(wanted)) if wanted else None
         self._wanted: dict[str, bool] = {}
-        self._look = msgspec.json.Decoder(_Envelope).decode
-        self._decode = msgspec.json.Decoder(_Wire).decode
-        self._unpack = msgspec.msgpack.Decoder(_Packed).decode
+        self._look = msgspec.json.Decoder(ready(_Envelope)).decode
+        self._decode = msgspec.json.Decoder(ready(_Wire)).decode
+        self._unpack = msgspec.msgpack.Decoder(ready(_Packed)).decode
 
     def match(self, page: Sequence[bytes]) -> MatchedPage:
         """What comes of the page."""

@@ -18,6 +18,7 @@ from brain.detections.tables import CONSUMER, dropped, hits, states
 from brain.kit.outbox import put_event
 from brain.kit.sql import chunks, upsert
 from brain.text import clip_text
+from brain.typed import ready
 
 _LONG = 2_000  # bytes from which a memory is deflated
 
@@ -96,7 +97,7 @@ def _written(memory: Memory) -> bytes:
 
 
 def _read(data: bytes) -> Memory:
-    return msgspec.json.decode(data if data[:1] == b"{" else zlib.decompress(data), type=dict[str, Any])
+    return msgspec.json.decode(data if data[:1] == b"{" else zlib.decompress(data), type=ready(dict[str, Any]))
 
 
 def store_batch(db: sa.Connection, engine: Engine, by_key: Mapping[str, Detection], now: float) -> bool:

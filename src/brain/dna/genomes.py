@@ -15,6 +15,7 @@ from brain.dna.models import Gene, Genes, Genome, Snapshot, Source
 from brain.dna.tables import agents, karma, snapshots
 from brain.errors import NotFound
 from brain.kit.sql import insert_into
+from brain.typed import ready
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +128,7 @@ def known_hashes(db: Connection, agent_id: str, hashes: Sequence[str]) -> set[st
 
 def genes_of(stored: Mapping[str, Any]) -> dict[str, Gene]:
     """Genes as the tables hold them."""
-    return msgspec.convert(stored, dict[str, Gene])
+    return msgspec.convert(stored, ready(dict[str, Gene]))
 
 
 def last_karma(db: Connection, snapshot_id: int) -> float | None:

@@ -36,6 +36,7 @@ from brain.kit.database_keys import KeyedRequest
 from brain.kit.idempotency import content_digest
 from brain.kit.protocols import HealthReport
 from brain.text import clip_text
+from brain.typed import ready
 
 MOST_GENES = 200
 """Genes, values and traits of one genome at most."""
@@ -219,7 +220,7 @@ def read_genes(given: Mapping[str, Any]) -> dict[str, Gene]:
     genes, faults = {}, []
     for name, value in given.items():
         try:
-            genes[name] = msgspec.convert(value, Gene)
+            genes[name] = msgspec.convert(value, ready(Gene))
         except msgspec.ValidationError as error:
             faults.append(f"genes.{clip_text(name, 100)}: {error}")
     if faults:

@@ -28,6 +28,7 @@ from brain.kit.database import create_tables
 from brain.kit.outbox.reports import reports as waiting
 from brain.kit.protocols import HealthReport, ThreatReport
 from brain.kit.schema import versioned
+from brain.typed import ready
 
 
 def _move_reports(db: Connection) -> None:
@@ -38,9 +39,9 @@ def _move_reports(db: Connection) -> None:
     for row in db.execute(text("SELECT id, kind, report, created_at FROM dna_reports ORDER BY created_at, id")).all():
         report = msgspec.json.decode(row.report) if isinstance(row.report, str) else row.report
         if row.kind == "threat":
-            outbox.put_threat(db, CONSUMER, msgspec.convert(report, ThreatReport), row.created_at)
+            outbox.put_threat(db, CONSUMER, msgspec.convert(report, ready(ThreatReport)), row.created_at)
         else:
-            known = msgspec.convert(report, HealthReport)
+            known = msgspec.convert(report, ready(HealthReport))
             outbox.put_health(db, CONSUMER, known, row.created_at, key=f"dna {row.id}")
     db.execute(text("DROP TABLE dna_reports"))
 

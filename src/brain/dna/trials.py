@@ -26,6 +26,7 @@ from brain.dna.sampler import LiveStudies, Step
 from brain.dna.tables import studies, trials
 from brain.errors import Conflict, InvalidInput, NotFound
 from brain.text import clip_text
+from brain.typed import ready
 
 ENDED = (TrialState.COMPLETE.value, TrialState.PRUNED.value)
 """What counts for the budget; a failed trial does not."""
@@ -344,7 +345,7 @@ def _is(study_id: str, number: int) -> Any:
 def _study_of(row: Row[Any]) -> Study:
     values = dict(row._mapping)
     del values["steps"]
-    objective = msgspec.convert(values["objective"], Objective)
+    objective = msgspec.convert(values["objective"], ready(Objective))
     genes, state = genes_of(values["genes"]), StudyState(values["state"])
     return Study(**{**values, "genes": genes, "objective": objective, "state": state})
 

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from brain.json_text import JSON_FAULTS
+from brain.typed import ready
 
 OLDEST = 86_400.0
 """Seconds after which a file says nothing about now."""
@@ -53,7 +54,7 @@ def read_smart(patterns: Sequence[str], now: float) -> tuple[tuple[SmartDisk, ..
 
 def _document(file: Path) -> dict[str, Any]:
     with file.open("rb") as opened:
-        return msgspec.json.decode(opened.read(_BYTES), type=dict[str, Any])
+        return msgspec.json.decode(opened.read(_BYTES), type=ready(dict[str, Any]))
 
 
 def _disk(document: dict[str, Any], now: float) -> SmartDisk:

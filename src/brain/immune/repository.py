@@ -9,6 +9,7 @@ import msgspec
 from brain.immune.models import HealthEvent
 from brain.kit.idempotency import CreatedKeys
 from brain.store import DocumentChange, Store
+from brain.typed import ready
 from brain.unreadable import readable
 
 COLLECTION = "immune"
@@ -17,7 +18,7 @@ KEYS = "immune.keys"
 KEEP = 10_000
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(HealthEvent).decode
+_decode = msgspec.json.Decoder(ready(HealthEvent)).decode
 
 
 class HealthRepository:

@@ -18,6 +18,7 @@ from brain.incidents import tables
 from brain.incidents.models import CORRELATION_CHARACTERS, Incident
 from brain.kit.database import readable_rows
 from brain.text import clip_text
+from brain.typed import ready
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -42,7 +43,7 @@ def find_id(engine: Engine, number: int) -> str | None:
 
 def incident_of(row: Row[Any]) -> Incident:
     """The incident in a row of its table."""
-    return msgspec.convert(row, Incident, from_attributes=True)
+    return msgspec.convert(row, ready(Incident), from_attributes=True)
 
 
 def list_documents(

@@ -12,6 +12,7 @@ import msgspec
 
 from brain.charter import Event
 from brain.errors import EnvelopeError
+from brain.typed import ready
 
 THREAT_DETECTED = "threat.detected"
 THREAT_UPDATED = "threat.updated"
@@ -109,6 +110,6 @@ PAYLOADS: dict[str, type[msgspec.Struct]] = {
 def read_payload(event: Event, shape: type[P]) -> P:
     """The keys of the event's payload. Raises EnvelopeError naming the key that is missing or has another type."""
     try:
-        return msgspec.convert(event.payload, shape)
+        return msgspec.convert(event.payload, ready(shape))
     except msgspec.ValidationError as error:
         raise EnvelopeError(f"payload of {event.type}: {error}") from error

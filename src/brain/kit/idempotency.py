@@ -19,6 +19,7 @@ import msgspec
 from brain import limits
 from brain.errors import Conflict, InvalidInput
 from brain.store import DocumentChange, Store
+from brain.typed import ready
 from brain.unreadable import read_or_none
 
 __all__ = [
@@ -88,7 +89,7 @@ class _Created(msgspec.Struct, frozen=True):
     content: str
 
 
-_decode = msgspec.json.Decoder(_Created).decode
+_decode = msgspec.json.Decoder(ready(_Created)).decode
 
 
 class CreatedKeys:
@@ -108,7 +109,7 @@ class CreatedKeys:
         document = self._store.get(self._collection, digest_of(self._collection, key))
         if document is None:
             return None
-        created = msgspec.json.decode(document.data, type=_Created)
+        created = msgspec.json.decode(document.data, type=ready(_Created))
         if created.content != content:
             raise other_content(created.id)
         return created.id

@@ -16,6 +16,7 @@ from brain.errors import InvalidInput
 from brain.json_text import JSON_FAULTS
 from brain.limits import INTEGER_LEAST, INTEGER_MOST, shown
 from brain.links.mapping import joined_key
+from brain.typed import ready
 
 LINE_BYTES = 8 << 20
 """Most bytes of one message."""
@@ -90,7 +91,7 @@ class _StateLine(msgspec.Struct):
     value: msgspec.Raw
 
 
-_STATES = msgspec.json.Decoder(_StateLine)
+_STATES = msgspec.json.Decoder(ready(_StateLine))
 
 
 def _schema(found: Mapping[str, Any]) -> StreamSchema:

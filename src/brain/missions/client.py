@@ -12,6 +12,7 @@ from brain.extras import needs
 from brain.kit.leases import LeaseLost
 from brain.missions.claiming import ClaimedTask, Wanted
 from brain.missions.finishing import Answer
+from brain.typed import ready
 
 with needs(__name__, "connectors"):
     import httpx
@@ -49,13 +50,13 @@ class MissionClient:
             "wait_seconds": min(wait, 20.0),
         }
         found = await self._post("/api/tasks/lease", body, self._timeout + wait)
-        return [msgspec.convert(one, ClaimedTask) for one in found]
+        return [msgspec.convert(one, ready(ClaimedTask)) for one in found]
 
     async def heartbeat(self, task: str, token: int, seconds: float = 0, progress: float | None = None) -> Answer:
         """Hold the task for longer; whether the agent must stop."""
         more = {"lease_seconds": seconds} if seconds else {}
         answer = await self._post(f"/api/tasks/{task}/heartbeat", {"token": token, "progress": progress, **more})
-        return msgspec.convert(answer, Answer)
+        return msgspec.convert(answer, ready(Answer))
 
     async def complete(self, task: str, token: int, result: Any = None) -> None:
         """The task is done."""

@@ -17,6 +17,7 @@ from brain.playbooks.models import Playbook, Step, Verify
 from brain.playbooks.settings import PlaybookSettings
 from brain.playbooks.shipped import shipped
 from brain.playbooks.steps import KINDS
+from brain.typed import ready
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,99}").fullmatch
 _TYPE = re.compile(r"[a-z0-9_*]+(\.[a-z0-9_*]+)*").fullmatch
@@ -154,7 +155,7 @@ def _playbook(plain: Mapping[str, Any], place: str, faults: list[str]) -> Playbo
     if isinstance(given.get("trigger"), str):
         given["trigger"] = [given["trigger"]]
     made = (
-        _converted(lambda: msgspec.convert(given, Playbook, strict=True), place, faults)
+        _converted(lambda: msgspec.convert(given, ready(Playbook), strict=True), place, faults)
         if len(faults) == before
         else None
     )

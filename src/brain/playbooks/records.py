@@ -21,6 +21,7 @@ from brain.playbooks.models import CONSUMER, GOING_ON, OVER, Playbook, RunState,
 from brain.playbooks.starting import CRITICAL_HEALTH, meta_of, put_outcome
 from brain.playbooks.tables import RUNS, STEPS, make_tables
 from brain.text import clip_text
+from brain.typed import ready
 
 DETAIL_CHARACTERS = 1000
 LEASE = "playbook_run"
@@ -254,7 +255,7 @@ def _step(run: Run) -> sa.ColumnElement[bool]:
 def _run(row: sa.Row[Any], lease: Lease) -> Run:
     return Run(
         id=row.id,
-        playbook=msgspec.convert(row.content, Playbook),
+        playbook=msgspec.convert(row.content, ready(Playbook)),
         event=row.event,
         subject=row.subject,
         correlation_id=row.correlation_id,

@@ -29,6 +29,7 @@ from brain.playbooks.models import CONSUMER, GOING_ON, Playbook, RunState, Step,
 from brain.playbooks.settings import PlaybookSettings
 from brain.playbooks.tables import RUNS, STEPS, STOPS
 from brain.text import clip_text
+from brain.typed import ready
 
 log: Log = Log("brain.playbooks")
 
@@ -170,7 +171,7 @@ class PlaybookProjector:
         last = sa.and_(STEPS.c.run == RUNS.c.id, STEPS.c.step >= RUNS.c.step - 1)
         query = sa.select(*columns).join(STEPS, last).where(RUNS.c.state.in_(states), RUNS.c.verified.is_(None))
         for row in db.execute(query.order_by(RUNS.c.id, STEPS.c.step)).all():
-            playbook = msgspec.convert(row.content, Playbook)
+            playbook = msgspec.convert(row.content, ready(Playbook))
             verify = playbook.verify
             if verify is None or event.timestamp < row.started_at or not Pattern(verify.event).matches(event.type):
                 continue

@@ -40,6 +40,7 @@ from brain.store import Document, DocumentChange, Store, forking
 from brain.store.deletion_clock import deletion_clock, steady_seconds
 from brain.stream.announcer import EventDraft, write_announced
 from brain.stream.publisher import Publisher
+from brain.typed import ready
 from brain.unreadable import readable
 
 COLLECTION = "policy.approvals"
@@ -458,7 +459,7 @@ def _digits(number: Any) -> str:
 
 
 def _read(document: Document) -> Approval:
-    return msgspec.json.decode(document.data, type=Approval)
+    return msgspec.json.decode(document.data, type=ready(Approval))
 
 
 def _status(given: ApprovalStatus | str) -> ApprovalStatus:

@@ -18,6 +18,7 @@ from brain.errors import InvalidInput
 from brain.policy.models import Condition, Rule, shared
 from brain.policy.structs import struct_of
 from brain.policy.values import NO_MEMBERS, FrozenList, freeze
+from brain.typed import ready
 
 RULES = "policy.rules"
 MEASURES = "policy.measures"
@@ -42,7 +43,7 @@ _StoredCondition: Any = struct_of(Condition, "StoredCondition")
 StoredRule: Any = struct_of(Rule, "StoredRule", defaults=_defaults, conditions=list[_StoredCondition])
 """A rule as a sealed document holds it."""
 
-_decode = msgspec.json.Decoder(StoredRule).decode
+_decode = msgspec.json.Decoder(ready(StoredRule)).decode
 _new = object.__new__
 _condition_slots = [(name, getattr(Condition, name).__set__) for name in Condition.__dataclass_fields__]
 _names = tuple(Rule.__dataclass_fields__)

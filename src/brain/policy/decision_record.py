@@ -15,6 +15,7 @@ from brain.policy.events import CONTEXT_FIELDS, DeniedAction, RuleEvaluated, Sha
 from brain.policy.json_safe import from_json_safe, is_json_safe, to_json_safe, to_json_safe_marked
 from brain.policy.structs import struct_of
 from brain.redaction import are_known_clean, is_clean, is_known_clean
+from brain.typed import ready
 
 _any_context: Any = dict.fromkeys(CONTEXT_FIELDS, Any)
 ASKER: Final = CONTEXT_FIELDS[:4]
@@ -42,7 +43,7 @@ _Read: Any = struct_of(
 
 RecordedDecision: Any = struct_of(Event, "RecordedDecision", only=("id", "type", "timestamp", "payload"), payload=_Read)
 """An event of a decision as it is read; keys that other producers may have left out are None."""
-decode: Callable[[bytes], Any] = msgspec.json.Decoder(RecordedDecision).decode
+decode: Callable[[bytes], Any] = msgspec.json.Decoder(ready(RecordedDecision)).decode
 
 _outcome_fields = attrgetter(*_OUTCOME)
 _fields_of = itemgetter(*CONTEXT_FIELDS)
@@ -116,7 +117,7 @@ def refused(context: Mapping[str, Any], reason: str) -> DeniedAction:
 
 def recorded_context(payload: Mapping[str, Any]) -> dict[str, Any]:
     """The context that the payload of a `policy.rule_evaluated` was made of, as rules saw it."""
-    return context_of(msgspec.convert(payload, _Read))
+    return context_of(msgspec.convert(payload, ready(_Read)))
 
 
 def context_of(record: Any) -> dict[str, Any]:

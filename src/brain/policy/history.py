@@ -14,6 +14,7 @@ from brain.policy.codec import StoredRule, sealed, shortened, trusted_rule, unse
 from brain.policy.models import Rule
 from brain.policy.structs import struct_of
 from brain.store import Document, DocumentChange, Store
+from brain.typed import ready
 from brain.unreadable import FAULTS, readable
 
 VERSIONS = "policy.versions"
@@ -128,7 +129,7 @@ def _readable_version(document: Document) -> Version:
 def _version(document: Document) -> Version:
     text, trusted = unsealed(document.data)
     if trusted:
-        stored = msgspec.json.decode(text, type=_StoredVersion)
+        stored = msgspec.json.decode(text, type=ready(_StoredVersion))
         changes = tuple(
             Change(*(None if side is None else trusted_rule(side) for side in (change.old, change.new)))
             for change in stored.changes

@@ -14,6 +14,7 @@ import msgspec
 from brain.errors import Conflict
 from brain.locks import InterruptibleLock
 from brain.store import Document, DocumentChange, Store
+from brain.typed import ready
 from brain.unreadable import read_or_none
 
 MAX_REQUESTS: Final = 10_000
@@ -132,7 +133,7 @@ def _request(document: Document) -> Request | None:
     return read_or_none(COLLECTION, document.key, document.data, _decode)
 
 
-_decode = msgspec.json.Decoder(Request).decode
+_decode = msgspec.json.Decoder(ready(Request)).decode
 
 
 def _began_at(document: Document) -> float:

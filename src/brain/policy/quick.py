@@ -18,6 +18,7 @@ from brain.plain_json import is_plain, key_count, plain_object
 from brain.plugins import Quick
 from brain.policy.decisions import Decision
 from brain.policy.engine import PolicyEngine
+from brain.typed import ready
 
 _encode = msgspec.json.Encoder().encode
 _TEXTS = ("agent_id", "agent_role", "action", "resource")
@@ -45,8 +46,8 @@ class _Contexts(msgspec.Struct, forbid_unknown_fields=True):
     contexts: Annotated[list[_Asked], Meta(min_length=1, max_length=limits.QUESTIONS)]
 
 
-_asked = msgspec.json.Decoder(_Asked).decode
-_all_asked = msgspec.json.Decoder(_Contexts).decode
+_asked = msgspec.json.Decoder(ready(_Asked)).decode
+_all_asked = msgspec.json.Decoder(ready(_Contexts)).decode
 
 
 def quick_answers(engine: PolicyEngine) -> Mapping[str, Quick]:

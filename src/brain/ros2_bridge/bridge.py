@@ -31,6 +31,7 @@ from brain.ros2_bridge.rates import RateCounter
 from brain.ros2_bridge.settings import LinkSettings, Ros2Settings
 from brain.stream import EventStream
 from brain.stream.publisher import emit
+from brain.typed import ready
 
 if TYPE_CHECKING:
     from brain.ros2_bridge.foxglove import FoxgloveServer
@@ -187,7 +188,7 @@ class Bridge:
 
     def graph_changed(self, graph: Graph) -> None:
         """The peer tells of other nodes, topics, services or actions than before."""
-        graph = msgspec.convert(redacted(msgspec.to_builtins(graph)), Graph)
+        graph = msgspec.convert(redacted(msgspec.to_builtins(graph)), ready(Graph))
         before, now = set() if self.graph is None else self.graph.names(), graph.names()
         self.graph = graph
         added, removed = sorted(now - before), sorted(before - now)

@@ -135,6 +135,3 @@ def _endpoint(node: str, qos: str) -> Endpoint:
 
 def _sorted(ends: list[Endpoint]) -> list[Endpoint]:
     return sorted(ends, key=lambda end: end.node)
-
-
-msgspec.json.Decoder(Graph)  # what msgspec knows of a type is not made by two threads at once: it would crash

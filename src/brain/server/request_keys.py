@@ -24,6 +24,7 @@ from brain.logs import Log
 from brain.redaction import redacted_body
 from brain.store import Document, DocumentChange, Store
 from brain.store.deletion_clock import deletion_clock
+from brain.typed import ready
 
 log: Log = Log("brain.server.idempotency")
 
@@ -221,7 +222,7 @@ def _size(document: Document) -> int:
 def _read(document: Document) -> Record | None:
     """The record; None for one that this version cannot read: its key may be used again."""
     try:
-        return msgspec.msgpack.decode(document.data, type=Record)
+        return msgspec.msgpack.decode(document.data, type=ready(Record))
     except JSON_FAULTS as error:
         log.warning("an idempotency key cannot be read, and counts as new", key=document.key, error=str(error))
         return None

@@ -19,6 +19,7 @@ from brain.slam import events
 from brain.slam.map_forms import MapDifference, MapForm
 from brain.slam.records import CONSUMER
 from brain.slam.tables import LOADED, MAPS
+from brain.typed import ready
 
 TAMPERING = "map_tampering"
 """The type of the threat."""
@@ -70,7 +71,7 @@ class MapRecords:
         more = {"origin": list(new.form.origin), "known_ratio": round(new.known_ratio, 6)}
         self._put(db, events.MAP_PUBLISHED, _subject(new, new.published_by) | said | more)
         if last is not None:
-            found = compare(msgspec.convert(last.form, MapForm), zlib.decompress(last.image))
+            found = compare(msgspec.convert(last.form, ready(MapForm)), zlib.decompress(last.image))
             changed: dict[str, float | None] = {"changed_cells": None, "area_m2": None}
             if found is not None:
                 changed = {"changed_cells": found.changed_cells, "area_m2": round(found.area_m2, 6)}
@@ -153,11 +154,11 @@ def image_of(db: sa.Connection, map: str, version: int) -> tuple[MapForm, bytes]
     """What is said of a version, and its PGM. Raises NotFound."""
     find_version(db, map, version)
     row = db.execute(sa.select(MAPS.c.form, MAPS.c.image).where(MAPS.c.map == map, MAPS.c.version == version)).one()
-    return msgspec.convert(row.form, MapForm), zlib.decompress(row.image)
+    return msgspec.convert(row.form, ready(MapForm)), zlib.decompress(row.image)
 
 
 def _version(row: Any) -> MapVersion:
-    return MapVersion(**{**row._mapping, "form": msgspec.convert(row.form, MapForm)})
+    return MapVersion(**{**row._mapping, "form": msgspec.convert(row.form, ready(MapForm))})
 
 
 def _subject(found: MapVersion, by: str) -> dict[str, Any]:

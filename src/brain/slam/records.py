@@ -20,6 +20,7 @@ from brain.slam.localization import Localization, Loss, Pose, at_time, with_pose
 from brain.slam.settings import SlamSettings
 from brain.slam.tables import ROBOTS, TRACK
 from brain.slam.zones import zones_at
+from brain.typed import ready
 
 CONSUMER = "slam"
 STEP, EVERY = 1.0, 10.0
@@ -64,7 +65,7 @@ class SlamRecords:
         new = with_pose(known, pose, self._settings)
         before: list[str] = [] if row is None else row.zones
         zones = zones_at(pose.x, pose.y, map, self._settings.zones)
-        announced = None if row is None or row.announced is None else msgspec.convert(row.announced, Pose)
+        announced = None if row is None or row.announced is None else msgspec.convert(row.announced, ready(Pose))
         if announced is None or _far(announced, pose):
             self._keep(db, robot, map, pose)
             announced = pose
@@ -162,13 +163,13 @@ def _short(pose: Pose) -> dict[str, float]:
 def _localization(row: Any) -> Localization:
     if row is None:
         return Localization()
-    loss = None if row.loss is None else msgspec.convert(row.loss, Loss)
-    return Localization(pose=msgspec.convert(row.pose, Pose), loss=loss, good=row.good, heard_at=row.heard_at)
+    loss = None if row.loss is None else msgspec.convert(row.loss, ready(Loss))
+    return Localization(pose=msgspec.convert(row.pose, ready(Pose)), loss=loss, good=row.good, heard_at=row.heard_at)
 
 
 def _place(row: Any) -> RobotPlace:
     known = _localization(row)
-    pose = msgspec.convert(row.pose, Pose)
+    pose = msgspec.convert(row.pose, ready(Pose))
     return RobotPlace(robot=row.robot, map=row.map, pose=pose, loss=known.loss, zones=list(row.zones))
 
 

@@ -20,6 +20,7 @@ from brain.errors import Conflict
 from brain.json_text import JSON_FAULTS
 from brain.logs import Log
 from brain.store import Store, forking
+from brain.typed import ready
 
 log: Log = Log("brain.clock")
 
@@ -143,7 +144,7 @@ class DeletionClock:
 def read_mark(data: bytes) -> DeletionMark | None:
     """The stored mark; None for bytes that are none."""
     try:
-        return msgspec.json.decode(data, type=DeletionMark)
+        return msgspec.json.decode(data, type=ready(DeletionMark))
     except JSON_FAULTS as error:
         log.warning("the stored time of deletions cannot be read; it begins again", error=str(error))
         return None

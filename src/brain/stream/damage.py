@@ -16,6 +16,7 @@ import msgspec
 from brain.json_text import JSON_FAULTS
 from brain.locks import InterruptibleLock
 from brain.logs import Log
+from brain.typed import ready
 
 log: Log = Log("brain.journal")
 
@@ -67,7 +68,7 @@ class DamageLog:
 
 def _read(report: Path) -> dict[int, int]:
     try:
-        return msgspec.json.decode(report.read_bytes(), type=dict[int, int])
+        return msgspec.json.decode(report.read_bytes(), type=ready(dict[int, int]))
     except (OSError, *JSON_FAULTS) as error:
         log.warning("the report of journal damage cannot be read", file=str(report), error=str(error))
         return {}

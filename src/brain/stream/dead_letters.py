@@ -10,6 +10,7 @@ import msgspec
 
 from brain.charter import Event, Pattern
 from brain.errors import Conflict, EnvelopeError, NotFound
+from brain.typed import ready
 
 HISTORY = 20
 """How many of the last failed attempts a letter names."""
@@ -36,7 +37,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 def unpack_letter(packed: bytes, group: str) -> DeadLetter:
     """A stored letter; `group` is what its group is called now, whatever it was called when it gave up."""
-    letter = msgspec.msgpack.decode(packed, type=DeadLetter)
+    letter = msgspec.msgpack.decode(packed, type=ready(DeadLetter))
     return letter if letter.group == group else msgspec.structs.replace(letter, group=group)
 
 

@@ -14,6 +14,7 @@ from zlib import crc32
 import msgspec
 
 from brain.stream.backends import Entry
+from brain.typed import ready
 
 RUN, RUNS = 256, 128
 """Events in a run, and runs in a block."""
@@ -33,7 +34,7 @@ class _Keys(msgspec.Struct, gc=False):
     meta: _Meta
 
 
-_read = msgspec.json.Decoder(_Keys).decode
+_read = msgspec.json.Decoder(ready(_Keys)).decode
 
 
 def fingerprint(key: str) -> int:
@@ -75,7 +76,7 @@ class Block(msgspec.Struct, frozen=True, gc=False):
     @classmethod
     def decode(cls, data: bytes) -> Block:
         """From what the backend keeps."""
-        return msgspec.msgpack.decode(data, type=cls)
+        return msgspec.msgpack.decode(data, type=ready(cls))
 
 
 ALL_RUNS = (1 << RUNS) - 1

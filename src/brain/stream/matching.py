@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from brain.charter import Pattern
+from brain.typed import ready
 
 EventFilter = Callable[[bytes], bool]
 """Says of an event's bytes whether they are wanted."""
@@ -16,7 +17,7 @@ class _Typed(msgspec.Struct, gc=False):
     type: str
 
 
-_read = msgspec.json.Decoder(_Typed).decode
+_read = msgspec.json.Decoder(ready(_Typed)).decode
 
 
 def type_filter(pattern: Pattern) -> EventFilter | None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from brain.typed import ready
+
 BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0)
 """Upper bounds of the bins, in seconds; one more bin holds what is beyond."""
 
@@ -45,4 +47,4 @@ class StoreDelays:
         self.examples[index] = Example(stamp.id, seconds, now)
 
 
-_decode = msgspec.json.Decoder(_Stamp).decode
+_decode = msgspec.json.Decoder(ready(_Stamp)).decode

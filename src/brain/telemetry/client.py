@@ -25,6 +25,7 @@ from brain.errors import BrainError, Conflict, InvalidInput, Unavailable
 from brain.extras import needs
 from brain.stream.retry import Backoff
 from brain.telemetry.samples import Sample
+from brain.typed import ready
 
 with needs("a telemetry source", "telemetry"):
     from websockets.asyncio.client import ClientConnection, connect
@@ -160,7 +161,7 @@ class SourceClient:
             await asyncio.gather(sending, return_exceptions=True)
 
     async def _take(self, text: str | bytes) -> None:
-        answer = msgspec.json.decode(text, type=_Answer)
+        answer = msgspec.json.decode(text, type=ready(_Answer))
         self.stored, self._credit = answer.seq, answer.credit
         self.seq = max(self.seq, answer.seq)
         while self._pending and self._pending[0].seq <= answer.seq:

@@ -11,8 +11,9 @@ import msgspec
 from brain.kit.limits import Limit, LimitChange, LimitState
 from brain.telemetry.samples import Sample
 from brain.telemetry.settings import LimitSettings
+from brain.typed import ready
 
-_decoder = msgspec.json.Decoder(dict[str, LimitState])
+_decoder = msgspec.json.Decoder(ready(dict[str, LimitState]))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from brain.json_text import JSON_FAULTS
 from brain.redaction import is_clean, redacted_text
 from brain.telemetry.tables import NAME
 from brain.text import clip_text
+from brain.typed import ready
 
 MODEL, TOOL = "model", "tool"
 UNKNOWN = "unknown"
@@ -165,7 +166,7 @@ def _named_agent(given: Mapping[str, str]) -> str:
     if not metadata:
         return ""
     try:
-        return label(msgspec.json.decode(metadata, type=_Metadata).lc_agent_name, "")
+        return label(msgspec.json.decode(metadata, type=ready(_Metadata)).lc_agent_name, "")
     except JSON_FAULTS:
         return ""
 

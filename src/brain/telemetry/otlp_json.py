@@ -25,6 +25,7 @@ from brain.telemetry.genai import (
     whole_number,
 )
 from brain.telemetry.requests import LOGS, METRICS, Calls
+from brain.typed import ready
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -138,7 +139,7 @@ class _Logs(_Model):
 class _Reader(Generic[T]):
     def __init__(self, signal: str, model: type[T]) -> None:
         self._signal = signal
-        self._decoder = msgspec.json.Decoder(model)
+        self._decoder = msgspec.json.Decoder(ready(model))
 
     def read(self, body: bytes) -> T:
         try:
@@ -147,10 +148,10 @@ class _Reader(Generic[T]):
             raise InvalidInput(f"body: is no request of OTLP for {self._signal} in JSON: {error}") from error
 
 
-_read_value = msgspec.json.Decoder(_Value | None).decode
+_read_value = msgspec.json.Decoder(ready(_Value | None)).decode
 _metrics, _logs = _Reader("metrics", _AllMetrics), _Reader("logs", _Logs)
 _loose_traces = _Reader("traces", _Traces[_LooseSpan])
-_read_traces = msgspec.json.Decoder(_Traces[_Span]).decode
+_read_traces = msgspec.json.Decoder(ready(_Traces[_Span])).decode
 _is_number = {**dict.fromkeys(TEXTS, False), **dict.fromkeys(NUMBERS, True)}.get
 _meanings: dict[tuple[str, ...], Meaning] = {}
 _NOT_READ = Labels("", "", "", "", "", "")

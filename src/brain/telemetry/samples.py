@@ -20,6 +20,7 @@ from brain.redaction import is_clean, redacted_text
 from brain.telemetry import announce, tables
 from brain.telemetry.plugin import PLUGIN
 from brain.telemetry.settings import TelemetrySettings
+from brain.typed import ready
 
 if TYPE_CHECKING:
     from brain.telemetry.crossings import Crossing
@@ -48,7 +49,7 @@ class _Given(msgspec.Struct):
     t: float | None = None
 
 
-_decoder = msgspec.json.Decoder(_Given)
+_decoder = msgspec.json.Decoder(ready(_Given))
 
 
 def read_samples(text: str | bytes) -> list[Sample]:
@@ -219,7 +220,7 @@ def _add_to_windows(
 
 
 def _decode_window(text: str) -> dict[str, Window]:
-    return msgspec.json.decode(text, type=dict[str, Window])
+    return msgspec.json.decode(text, type=ready(dict[str, Window]))
 
 
 def _encode_window(window: Mapping[str, Window]) -> str:

@@ -22,6 +22,7 @@ from brain.telemetry.genai import Labels
 from brain.telemetry.pricing import Prices
 from brain.telemetry.requests import Call, Calls, Spans, joined
 from brain.telemetry.settings import TelemetrySettings
+from brain.typed import ready
 
 log: Log = Log("brain.telemetry")
 
@@ -81,7 +82,7 @@ class WaitingCall(msgspec.Struct, array_like=True, gc=False):
     @classmethod
     def of(cls, labels: Labels, call: Call) -> WaitingCall:
         """The call with its labels."""
-        return msgspec.convert((*_labels(labels), *call[2:]), cls)
+        return msgspec.convert((*_labels(labels), *call[2:]), ready(cls))
 
     def both(self) -> tuple[Labels, Call]:
         """Its labels, and the call without its ids."""
@@ -92,7 +93,7 @@ class WaitingCall(msgspec.Struct, array_like=True, gc=False):
 
 _labels = attrgetter(*WaitingCall.__struct_fields__[:7])
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(WaitingCall).decode
+_decode = msgspec.msgpack.Decoder(ready(WaitingCall)).decode
 
 
 @dataclass(slots=True)

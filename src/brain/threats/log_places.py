@@ -14,6 +14,7 @@ import msgspec
 
 from brain.kit.log_files import LogPlace, start_of
 from brain.store import DocumentChange, Store
+from brain.typed import ready
 
 COLLECTION = "threats.logs"
 HEAD_BYTES = 512
@@ -50,7 +51,7 @@ class LogPlaces:
     def get(self, path: Path) -> KnownLog:
         """What is known of the log at this path. Raises Unavailable."""
         found = self._store.get(COLLECTION, _key(path))
-        return KnownLog() if found is None else msgspec.json.decode(found.data, type=KnownLog)
+        return KnownLog() if found is None else msgspec.json.decode(found.data, type=ready(KnownLog))
 
     def put(self, path: Path, known: KnownLog) -> None:
         """The log at this path was read so far. Raises Unavailable."""

@@ -24,6 +24,7 @@ from brain.threats.listing import (
 )
 from brain.threats.models import Threat, ThreatStats
 from brain.threats.statistics import statistics
+from brain.typed import ready
 from brain.unreadable import FAULTS, readable
 
 REMEMBERED = 10_000
@@ -33,7 +34,7 @@ _DECODED = 2_000
 """Threats that are kept decoded."""
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Threat).decode
+_decode = msgspec.json.Decoder(ready(Threat)).decode
 
 
 class ThreatRepository:

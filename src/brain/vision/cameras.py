@@ -87,6 +87,3 @@ def file_of(camera: Camera, settings: VisionSettings) -> Path:
     if not path.is_relative_to(folder):
         raise InvalidInput(f"source: {camera.source[:200]} is not below [vision] folder")
     return path
-
-
-msgspec.json.Decoder(Camera)  # what msgspec knows of a type is not made by two threads at once: it would crash

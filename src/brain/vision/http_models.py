@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from brain import limits
 from brain.fields import Moment
+from brain.typed import ready
 from brain.vision.boxes import Box, Detection
 from brain.vision.cameras import Camera, Line, Zone
 from brain.vision.settings import NAME
@@ -66,8 +67,8 @@ class NewCamera(BaseModel):
 
     def camera(self, name: str) -> Camera:
         """The camera itself."""
-        zones = [msgspec.convert(zone.model_dump(), Zone) for zone in self.zones]
-        lines = [msgspec.convert(line.model_dump(), Line) for line in self.lines]
+        zones = [msgspec.convert(zone.model_dump(), ready(Zone)) for zone in self.zones]
+        lines = [msgspec.convert(line.model_dump(), ready(Line)) for line in self.lines]
         return Camera(camera=name, source=self.source, detector=self.detector, zones=zones, lines=lines)
 
 

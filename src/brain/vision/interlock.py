@@ -12,6 +12,7 @@ from brain.kit.database import reachable, reading
 from brain.kit.database_threads import for_tasks
 from brain.kit.protocols import MotionLimit
 from brain.plugins import PluginContext
+from brain.typed import ready
 from brain.vision.cameras import Camera
 from brain.vision.settings import VisionSettings
 from brain.vision.tables import CAMERAS, PRESENT
@@ -39,7 +40,7 @@ class VisionInterlock:
             if row is not None:
                 return f"a person is in zone {row.zone} of robot {robot}, as camera {row.camera} sees"
             for row in db.execute(sa.select(CAMERAS)):
-                if robot in msgspec.convert(row.spec, Camera).robots and (why := self._blind(row)):
+                if robot in msgspec.convert(row.spec, ready(Camera)).robots and (why := self._blind(row)):
                     return f"camera {row.camera} does not see the zone of robot {robot}: {why}"
         return None
 

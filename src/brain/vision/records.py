@@ -15,6 +15,7 @@ from brain.charter import EventType, HealthKind, HealthSeverity, Severity
 from brain.errors import NotFound
 from brain.kit import outbox
 from brain.kit.protocols import HealthReport, ThreatReport
+from brain.typed import ready
 from brain.vision import events
 from brain.vision.cameras import Camera
 from brain.vision.scene import Presence
@@ -72,7 +73,7 @@ class VisionRecords:
         """What one picture brought; False when the camera was removed, set up again or down: it must begin again."""
         name, now = camera.camera, self._clock()
         row = db.execute(sa.select(CAMERAS).where(CAMERAS.c.camera == name).with_for_update()).first()
-        if row is None or msgspec.convert(row.spec, Camera) != camera:
+        if row is None or msgspec.convert(row.spec, ready(Camera)) != camera:
             return False
         if seen.step is not None and not seen.starts and not row.up:
             return False
@@ -199,11 +200,11 @@ def find_camera(db: sa.Connection, name: str) -> Camera:
     spec = db.execute(sa.select(CAMERAS.c.spec).where(CAMERAS.c.camera == name)).scalar()
     if spec is None:
         raise NotFound(f"no camera has the name {name[:100]!r}; `brain vision cameras list` lists them")
-    return msgspec.convert(spec, Camera)
+    return msgspec.convert(spec, ready(Camera))
 
 
 def _state(row: Any, present: dict[str, int]) -> CameraState:
-    camera = msgspec.convert(row.spec, Camera)
+    camera = msgspec.convert(row.spec, ready(Camera))
     zones = {zone.zone: present.get(zone.zone, 0) for zone in camera.zones}
     return CameraState(
         camera=camera,

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
 from brain.demo.stand_ins.faults import Fault, Faulty, Mode
+from brain.typed import ready
 
 KEPT = 1000
 """Requests that a stand-in remembers."""
@@ -111,7 +112,7 @@ class StandIn:
     async def _faults(self, request: Request) -> Response:
         if request.method == "POST":
             try:
-                self.faulty.set(msgspec.json.decode(await request.body(), type=Fault))
+                self.faulty.set(msgspec.json.decode(await request.body(), type=ready(Fault)))
             except msgspec.MsgspecError as error:
                 return JSONResponse({"error": str(error)}, 422)
         return Response(msgspec.json.encode(self.faulty.fault), media_type="application/json")

@@ -10,6 +10,7 @@ import msgspec
 from brain.errors import InvalidInput
 from brain.json_text import JSON_FAULTS
 from brain.platform import force_out
+from brain.typed import ready
 
 FORMAT = 1
 NAME = "manifest.json"
@@ -61,7 +62,7 @@ def write(folder: Path, manifest: Manifest) -> None:
 def read(folder: Path) -> Manifest:
     """The manifest of a backup whose files are whole. Raises InvalidInput, naming what is not as it was written."""
     try:
-        manifest = msgspec.json.decode((folder / NAME).read_bytes(), type=Manifest)
+        manifest = msgspec.json.decode((folder / NAME).read_bytes(), type=ready(Manifest))
     except FileNotFoundError as error:
         raise InvalidInput(
             f"{folder} is no backup: it has no {NAME}; name the folder that brain backup made"

@@ -21,6 +21,7 @@ from brain.kit.outbox.table import OutboxRow, OutboxState, kept_error, metadata,
 from brain.kit.sql import insert_missing
 from brain.redaction import redacted, redacted_text
 from brain.text import clip_text, short_key
+from brain.typed import ready
 
 if TYPE_CHECKING:  # a command that reads needs none of them
     from brain.kit.protocols import HealthReport, ThreatReport
@@ -67,8 +68,8 @@ class WaitingReport:
         from brain.kit.protocols import HealthReport, ThreatReport
 
         if self.channel == HEALTH:
-            return msgspec.convert(self.content, HealthReport)
-        return msgspec.convert(self.content, ThreatReport)
+            return msgspec.convert(self.content, ready(HealthReport))
+        return msgspec.convert(self.content, ready(ThreatReport))
 
 
 def put_health(db: sa.Connection, consumer: str, report: HealthReport, now: float, *, key: str | None = None) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from brain.kit.sshd.lines import SshdLine, is_of_a_log, read_line
+from brain.typed import ready
 
 MOST_LINES = 1_000
 """Lines of one entry at most; what is longer is no entry."""
@@ -89,7 +90,7 @@ class SshdReader:
 
     def _of_object(self, text: str) -> list[SshdLine] | None:
         try:
-            fields = msgspec.json.decode(text.rstrip().rstrip(","), type=dict[str, Any])
+            fields = msgspec.json.decode(text.rstrip().rstrip(","), type=ready(dict[str, Any]))
         except (ValueError, RecursionError):
             return None
         if "eventMessage" in fields:
