@@ -95,14 +95,27 @@ def interrupting(handle: Callable[[], None]) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-async def test_signal_handlers_publish_in_the_middle_of_publishing(url: str) -> None:
+def one(stream: EventStream, first: int) -> int:
+    assert stream.publish(event("plain", first)).refused is None
+    return 1
+
+
+def many(stream: EventStream, first: int) -> int:
+    made = [event("plain", first + number) for number in range(50)]
+    stream.publish_many([(one.id, one.type, one.encode(), False) for one in made])
+    return len(made)
+
+
+@pytest.mark.parametrize(("publish", "least"), [(one, 1_000), (many, 300)])
+async def test_signal_handlers_publish_in_the_middle_of_publishing(
+    url: str, publish: Callable[[EventStream, int], int], least: int
+) -> None:
     handled: list[Receipt] = []
     async with EventStream.open(url) as stream:
         published, numbers = 0, count()
         with interrupting(lambda: handled.append(stream.publish(event("signal", next(numbers))))):
-            while len(handled) < 1_000 or published < 1_000:
-                assert stream.publish(event("plain", published)).refused is None
-                published += 1
+            while len(handled) < least or published < 1_000:
+                published += publish(stream, published)
         assert all(receipt.refused is None for receipt in handled)
         found = await stored(stream)
         positions = [await receipt for receipt in handled[-500:]]
@@ -111,25 +124,7 @@ async def test_signal_handlers_publish_in_the_middle_of_publishing(url: str) -> 
         + [("plain.happened", number) for number in range(published)]
         + [("last.happened", 0)]
     )
-    assert len(set(positions)) == 500
-
-
-async def test_signal_handlers_publish_in_the_middle_of_publishing_many(url: str) -> None:
-    handled: list[Receipt] = []
-    async with EventStream.open(url) as stream:
-        published, numbers = 0, count()
-        with interrupting(lambda: handled.append(stream.publish(event("signal", next(numbers))))):
-            while len(handled) < 300 or published < 1_000:
-                made = [event("plain", published + number) for number in range(50)]
-                stream.publish_many([(one.id, one.type, one.encode(), False) for one in made])
-                published += len(made)
-        assert all(receipt.refused is None for receipt in handled)
-        found = await stored(stream)
-    assert found == Counter(
-        [("signal.happened", number) for number in range(len(handled))]
-        + [("plain.happened", number) for number in range(published)]
-        + [("last.happened", 0)]
-    )
+    assert len(set(positions)) == min(500, len(handled))
 
 
 class Finalised:

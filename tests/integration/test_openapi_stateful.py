@@ -31,17 +31,11 @@ from schemathesis.specs.openapi.checks import (
 
 from brain.access.models import Role
 from brain.server.idempotency import REPLAYED
-from support.server import ServeProcess
+from support.server import UNLIMITED, ServeProcess
 
 ADMIN = "an-administrators-key-of-the-settings"
 LIVE = "/api/events/live"
-SETTINGS = """
-[access]
-decisions_rate = 1e6
-reads_rate = 1e6
-changes_rate = 1e6
-refusals_rate = 1e6
-
+SETTINGS = f"""{UNLIMITED}
 [hardware.robots.rover]
 driver = "mock"
 

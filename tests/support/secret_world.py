@@ -11,15 +11,10 @@ import httpx
 
 from brain.policy import Effect, PolicyEngine, Rule
 from brain.store import open_store
+from support.server import UNLIMITED
 from support.waiting import until
 
-SETTINGS = """
-[access]
-decisions_rate = 1e6
-reads_rate = 1e6
-changes_rate = 1e6
-refusals_rate = 1e6
-
+SETTINGS = f"""{UNLIMITED}
 [hardware.robots.rover]
 driver = "mock"
 

@@ -27,6 +27,15 @@ from support.processes import kill
 BRAIN = (sys.executable, "-c", "from brain.cli import main; main()")
 """The command `brain`, run by this interpreter."""
 
+UNLIMITED = """
+[access]
+decisions_rate = 1e6
+reads_rate = 1e6
+changes_rate = 1e6
+refusals_rate = 1e6
+"""
+"""In a brain.toml: limits that no test comes to."""
+
 
 def without_consumers(stream: str = "memory://", **more: Any) -> Settings:
     """The settings of a server for a test that consumers have no part in: each of them costs it much of its time."""

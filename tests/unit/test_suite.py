@@ -59,7 +59,6 @@ LASTS = "how long the trouble lasts is what is tested"
 LOOKS = "looks again and again, with a deadline"
 
 MAY_SLEEP = {
-    "integration/test_secrets_nowhere.py::is_settled": "between two looks that must be alike",
     "browser/site.py::until": LOOKS,
     "browser/test_hostile_views.py::test_no_view_obeys_a_text": "lets what a view asks for arrive",
     "browser/test_left_open.py::watch_flood": "a pause between two samples",

@@ -63,18 +63,26 @@ def batch_recorder(stream: Publisher) -> RecordDecisions:
     """The same for decisions that were made together, whose events are journalled together."""
     carefully = _careful(stream)
 
-    def record_many(decided: Iterable[Decided]) -> None:
+    def one_by_one(decided: Iterable[Decided]) -> None:
+        for one in decided:
+            carefully(*one)
+
+    if not _is_ours(stream):
+        return one_by_one
+    publish_many = stream.publish_many
+
+    def together(decided: Iterable[Decided]) -> None:
         events: list[EncodedEvent] = []
-        record = _quick(lambda *event: events.append(event), carefully) if _is_ours(stream) else carefully
+        record = _quick(lambda *event: events.append(event), carefully)
         for one in decided:
             record(*one)
-            if len(events) >= TOGETHER and _is_ours(stream):
-                stream.publish_many(events)
+            if len(events) >= TOGETHER:
+                publish_many(events)
                 events.clear()
-        if events and _is_ours(stream):
-            stream.publish_many(events)
+        if events:
+            publish_many(events)
 
-    return record_many
+    return together
 
 
 def _is_ours(stream: Publisher) -> TypeGuard[EventStream]:
