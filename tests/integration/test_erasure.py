@@ -8,8 +8,10 @@ import re
 import shlex
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -19,9 +21,10 @@ from brain.audit.erasing import erase_in_log
 from brain.audit.tables import erasures
 from brain.audit.verify import verify
 from brain.kit.database import create_tables, open_database, reading
-from brain.kit.erased_tables import Erased, erase_in_tables
+from brain.kit.erased_tables import OTHER_WAYS, Erased, erase_in_tables
 from brain.kit.erasure import Eraser
 from brain.kit.positions import POSITIONS
+from brain.kit.schema import declared_parts
 from brain.metrics import tables as metrics
 from brain.stream.backends import open_backend
 from support.audit import filled as filled_log
@@ -187,6 +190,34 @@ def test_what_cannot_be_erased_is_refused(tmp_path: Path) -> None:
         assert (ran.code, said in ran.err) == (2, True), ran
     ran = brain("privacy", "erase", SUBJECT, "--reason", "r", "--stream", "redis://127.0.0.1:1/0")
     assert (ran.code, "retention_days" in ran.err) == (2, True), ran
+    ran = brain("privacy", "erase", SUBJECT, "--reason", "r")
+    assert (ran.code, "there is no database" in ran.err) == (2, True), ran
+    assert [path.name for path in tmp_path.iterdir() if "brain" in path.name] == [], "no key is made for nothing"
+
+
+def planted(column: sa.Column[Any]) -> Any:
+    """A value with the subject, where the column takes one."""
+    if isinstance(column.type, sa.JSON):
+        return {"who": [SUBJECT]}
+    if isinstance(column.type, sa.LargeBinary):
+        return msgspec.json.encode([SUBJECT])
+    return SUBJECT if isinstance(column.type, sa.String) else 1
+
+
+def test_every_column_of_every_table(tmp_path: Path) -> None:
+    database, found = open_database(f"sqlite:///{tmp_path}/tables.db"), Erased()
+    tables = [table for part, one in declared_parts().items() if part not in OTHER_WAYS for table in one.sorted_tables]
+    assert len(tables) > 60
+    for table in tables:
+        table.metadata.create_all(database)
+        with database.begin() as db:
+            db.execute(table.insert(), {column.key: planted(column) for column in table.columns})
+    erase_in_tables(database, Eraser(SUBJECT), found)
+    for table in tables:
+        with database.begin() as db:
+            (row,) = db.execute(sa.select(table)).mappings()
+        left = [column.key for column in table.columns if SUBJECT in str(row[column])]
+        assert left == [column.key for column in table.columns if column.info.get("policy")], table.name
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

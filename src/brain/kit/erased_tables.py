@@ -16,11 +16,14 @@ from brain.kit.sql import chunks
 from brain.store import DocumentChange
 from brain.store.sqlite import SQLiteStore
 
-_OTHER_WAYS = frozenset({"audit", "identity", "projection"})
+OTHER_WAYS = frozenset({"audit", "identity", "projection"})
 """Parts that name nobody, and the audit log, of which the erasure keeps the proofs."""
 _DECIDING = frozenset({"policy.rules", "policy.measures", "policy.measures.history", "policy.versions"})
 _NAMED = 20
 """How many things that decide are named, of one place."""
+
+
+Column = sa.Column[Any]
 
 
 class Erased:
@@ -72,7 +75,7 @@ def erase_in_tables(database: sa.Engine, eraser: Eraser, found: Erased, *, dry: 
     with reachable(database):
         there = set(sa.inspect(database).get_table_names())
         for part, metadata in declared_parts().items():
-            for table in metadata.sorted_tables if part not in _OTHER_WAYS else ():
+            for table in metadata.sorted_tables if part not in OTHER_WAYS else ():
                 if table.name in there:
                     _erase_in_table(database, table, eraser, found, dry)
 
@@ -84,9 +87,9 @@ def _erase_in_table(database: sa.Engine, table: sa.Table, eraser: Eraser, found:
         for row in db.execute(sa.select(table).execution_options(yield_per=1000)).mappings():
             changed, deciding = _changed(table, row, eraser)
             if deciding:
-                found.keep(f"{table.name}", ", ".join(eraser.text(str(row[column.name])) for column in key))
+                found.keep(table.name, ", ".join(eraser.text(str(row[column])) for column in key))
             if changed:
-                wanted.append(tuple(row[column.name] for column in key))
+                wanted.append(tuple(row[column] for column in key))
     if dry:
         found.counts[table.name] += len(wanted)
         return
@@ -104,12 +107,12 @@ def _erase_in_table(database: sa.Engine, table: sa.Table, eraser: Eraser, found:
                 table.info["changed"](db)
 
 
-def _changed(table: sa.Table, row: sa.RowMapping, eraser: Eraser) -> tuple[dict[str, Any], bool]:
+def _changed(table: sa.Table, row: sa.RowMapping, eraser: Eraser) -> tuple[dict[Column, Any], bool]:
     """The columns that change, and whether one that decides names the subject."""
-    changed: dict[str, Any] = {}
+    changed: dict[Column, Any] = {}
     deciding = False
     for column in table.columns:
-        before = row[column.name]
+        before = row[column]
         if not isinstance(before, str | bytes | dict | list):
             continue
         after = eraser.value(before)
@@ -119,7 +122,7 @@ def _changed(table: sa.Table, row: sa.RowMapping, eraser: Eraser) -> tuple[dict[
             deciding = True
             continue
         longest = getattr(column.type, "length", None)
-        changed[column.name] = after[:longest] if isinstance(after, str) and longest else after
+        changed[column] = after[:longest] if isinstance(after, str) and longest else after
     return changed, deciding
 
 
@@ -127,16 +130,14 @@ def _replace(
     db: sa.Connection,
     table: sa.Table,
     row: sa.RowMapping,
-    changed: dict[str, Any],
+    changed: dict[Column, Any],
     mine: sa.ColumnElement[bool],
 ) -> None:
     """Write the row as it is now; under a key that is taken, the two become one."""
-    key = [column.name for column in table.primary_key]
-    if not changed.keys() & set(key):
-        db.execute(table.update().where(mine).values(changed))
-        return
-    theirs = sa.and_(*(table.c[name] == changed.get(name, row[name]) for name in key))
-    other = db.execute(sa.select(table).where(theirs).with_for_update()).mappings().one_or_none()
+    key = list(table.primary_key)
+    theirs = sa.and_(*(column == changed.get(column, row[column]) for column in key))
+    taken = sa.select(table).where(theirs).with_for_update()
+    other = db.execute(taken).mappings().one_or_none() if changed.keys() & set(key) else None
     if other is None:
         db.execute(table.update().where(mine).values(changed))
         return

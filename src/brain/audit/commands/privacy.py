@@ -53,9 +53,9 @@ def erase(
     settings = load(stream, database)
     check_possible(settings)
     check_subject(subject, i_know)
+    check_exists(settings.stream)
     _use_key(settings)
     eraser = Eraser(subject, whole_values=whole_values)
-    check_exists(settings.stream)
     engine = open_database(database_url(settings))
     try:
         request = Request(eraser, reason, by or getpass.getuser(), dry_run)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def worker(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Of installed plug-ins that consume events.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Of installed plug-ins that consume events.")],
     stream: StreamOption = None,
     database: Annotated[str | None, typer.Option(metavar="URL", help="Where they keep their tables.")] = None,
 ) -> None:
