@@ -29,6 +29,7 @@ from brain.metrics import tables as metrics
 from brain.stream.backends import open_backend
 from support.audit import filled as filled_log
 from support.command import Command, start
+from support.contents import contents
 from support.postgres_server import PostgresServer
 from support.processes import kill
 from support.server import ServeProcess
@@ -66,8 +67,7 @@ def plant(url: str, subject: str) -> None:
 
 def naming(folder: Path, subject: str) -> set[str]:
     """The files below the folder that have the subject in them."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return {path.name for path in files if subject.encode() in path.read_bytes()}
+    return {path.name for path, text in contents(folder).items() if subject.encode() in text}
 
 
 def lags(folder: Path) -> bool:

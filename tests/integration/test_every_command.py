@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from brain.cli import main
+from support.contents import contents
 from support.every_command import NEVER_ENDS, all_calls, every_command
 from support.hostile import ACTS, HOSTILE
 from support.planting import bodies, examples, filled
@@ -66,8 +67,7 @@ def test_what_a_command_is_told_is_kept_without_its_secrets(every: int, folder: 
     for text in texts if every == 1 else texts[:1]:
         for _ in all_calls(folder, text, folder / "any.json", every, agents="a1"):
             pass
-    kept = [path for path in folder.rglob("*") if path.is_file()]
-    assert {str(path.relative_to(folder)): found for path in kept if (found := found_in(path.read_bytes()))} == {}
+    assert {path.name: found for path, kept in contents(folder).items() if (found := found_in(kept))} == {}
 
 
 def test_names_that_are_secrets_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,4 +79,4 @@ def test_names_that_are_secrets_are_refused(folder: Path, capsys: pytest.Capture
             main(arguments)
         assert ended.value.code == 2
         assert "holds what looks like a key" in capsys.readouterr().err
-    assert not [path for path in folder.rglob("*") if path.is_file() and found_in(path.read_bytes())]
+    assert not [path for path, kept in contents(folder).items() if found_in(kept)]

@@ -36,6 +36,7 @@ from brain.ros2_bridge.bags import read_bag
 from brain.ros2_bridge.messages import to_cdr
 from brain.ros2_bridge.settings import LinkSettings
 from brain.ros2_bridge.zenoh_link import key_of
+from support.contents import contents
 from support.planting import bodies, examples
 from support.ros2 import client as zenoh_client
 from support.ros2 import zenoh_router
@@ -288,8 +289,8 @@ async def test_planted_secrets_are_found_nowhere(every: int, tmp_path: Path) -> 
         assert "redacted:" in shown[bag.name]
     shown["parquet"] = _parquet(outside / "parquet")
     leaks = {where: found for where, text in shown.items() if (found := found_in(text))}
-    files = [path for path in (*tmp_path.rglob("*"), *outside.rglob("*")) if path.is_file()]
-    leaks |= {str(path): found for path in files if (found := found_in(path.read_bytes()))}
+    files = contents(tmp_path, outside)
+    leaks |= {str(path): found for path, kept in files.items() if (found := found_in(kept))}
     assert leaks == {}
     assert len(files) >= 6
     assert len(SECRETS) >= 50
