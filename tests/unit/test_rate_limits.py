@@ -44,6 +44,17 @@ def test_to_look_whether_there_is_one_takes_none() -> None:
     assert buckets.has("a")
 
 
+def test_at_the_lowest_rates_there_is_one_too() -> None:
+    clock = Clock(0.0)
+    limits, who = RateLimits(AccessSettings(decisions_rate=0.001), clock), Principal(name="ann", how="key")
+    assert limits.until(DECIDE, who) == 0.0
+    assert limits.wait(DECIDE, who) == 0.0
+    assert limits.until(DECIDE, who) == limits.wait(DECIDE, who) == pytest.approx(1_000.0)
+    clock.advance(1_000.0)
+    assert limits.until(DECIDE, who) == 0.0
+    assert limits.wait(DECIDE, who) == 0.0
+
+
 def test_without_room_new_senders_share_a_bucket_and_nobody_is_forgotten_early() -> None:
     clock = Clock(100.0)
     buckets = Buckets(SenderRate(1.0, 1.0), clock, most=2)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from brain.errors import InvalidInput, Unavailable
 from brain.extras import needs
+from brain.platform import give_way
 
 with needs(__name__):
     import sqlalchemy as sa
@@ -49,6 +50,9 @@ BUSY_SECONDS = 30
 
 OUTAGE = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, Unavailable)
 """The errors of a database that is away, locked or full: try again later."""
+
+STEPS = 2_000
+"""After so many steps of SQLite's machine, some 0.2 ms, a read lets others have the processor."""
 
 _NO_OUTAGE = ("0A", "22", "23", "24", "2D", "42", "54")
 """Classes of SQLSTATE: not supported, bad data, a constraint, a cursor, a statement, a schema, a statement too big."""
@@ -224,6 +228,8 @@ def _sqlite(path: str) -> sa.Engine:
     def _begin(connection: sa.Connection) -> None:
         # A connection that says it only reads must not wait for writers: execution_options(read_only=True).
         reading = connection.get_execution_options().get("read_only", False)
+        database: Any = connection.connection.dbapi_connection
+        database.set_progress_handler(give_way if reading else None, STEPS)
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     return engine

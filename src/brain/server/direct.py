@@ -1,8 +1,9 @@
 """Quick answers given where the bytes of a request come in: without a task, a scope and ten middlewares for each.
 
-Only what is plainly right is answered here, by the same checks (gate.py says who may ask, quick.py what is plain). A
-request of which anything is unusual, refused or not whole goes the ordinary way from its first byte, as if this file
-was not there: refusals, their words and their notes have one place. tests/integration/test_direct.py compares both.
+Only what is plainly right is answered here, by the same checks (security.py says who may ask, quick.py what is plain).
+A request of which anything is unusual, refused or not whole goes the ordinary way from its first byte, as if this file
+was not there: refusals, their words and their notes have one place. tests/integration/test_direct_answers.py compares
+both. One refusal is given here, too: that to a sender beyond a limit, since who asks too much asks very often.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
+
+from starlette.responses import Response
 
 from brain.charter.principal import requested_by
 from brain.logs import Log
@@ -19,6 +22,7 @@ from brain.server.headers import OF_ANSWERS
 from brain.server.heads import END, Head, KnownHeads
 from brain.server.quick import is_plain
 from brain.server.security import Gate
+from brain.server.too_many import pause
 from brain.stream.giving_way import requests
 
 log: Log = Log("brain.server.direct")
@@ -36,6 +40,7 @@ _LOOKED_AT = frozenset(
 )
 _HEADERS = _NO_MATTER | _LOOKED_AT
 """A request with any other header goes the ordinary way, where somebody may look at it."""
+_STATUS = {200: b"HTTP/1.1 200 OK\r\n", 429: b"HTTP/1.1 429 Too Many Requests\r\n"}
 _SAFE = b"".join(b"%s: %s\r\n" % header for header in OF_ANSWERS)
 
 
@@ -48,6 +53,19 @@ class _Known(NamedTuple):
     trace: Mapping[str, str]
 
 
+class Answer(NamedTuple):
+    """One to the first request of some bytes."""
+
+    status: int
+    headers: bytes
+    """But the date, with the empty line that ends them."""
+    body: bytes
+    length: int
+    """How many bytes the request has."""
+    seconds: float = 0.0
+    """So long is waited before it is sent."""
+
+
 class DirectAnswers:
     """Those of one server. `quick` gives what answers the POSTs at a path; None until its routes are known."""
 
@@ -58,21 +76,24 @@ class DirectAnswers:
         self._by_path: dict[bytes, tuple[str, Quick]] = {}
         self._heads = KnownHeads(self._judged)
 
-    def answer(self, data: bytes, address: str | None) -> tuple[bytes, bytes] | None:
-        """The headers (but the date) and the body of the answer to a request; None where `data` is not one whole
-        request that can be answered here."""
+    def answer(self, data: bytes, address: str | None) -> Answer | None:
+        """That to the first request; None where `data` does not begin with a whole one that can be answered here."""
         path, answer = self._asked(data)
-        end = data.find(END) + len(END)
-        known = None if answer is None or end < len(END) else self._heads.find(data[:end])
-        if answer is None or known is None or len(data) - end != known.length:
+        begin = data.find(END) + len(END)
+        known = None if answer is None or begin < len(END) else self._heads.find(data[:begin])
+        if answer is None or known is None:
+            return None
+        end = begin + known.length
+        if len(data) < end:
             return None
         id = known.correlation_id or new_id()
         try:
             who = self._gate.let_in(path, known.authorization, address)
             if who is None:
-                return None
+                refused = self._gate.beyond(path, known.authorization, address)
+                return None if refused is None else _refusal(refused, id, end)
             with requested_by(who, id, known.trace):
-                body = answer(data[end:])
+                body = answer(data[begin:end])
         except Exception:
             log.exception("a quick answer failed; the request goes the ordinary way", path=path)
             return None
@@ -80,7 +101,7 @@ class DirectAnswers:
             return None
         self._gate.count(path, who)
         head = b"content-length: %d\r\ncontent-type: application/json\r\n%sx-correlation-id: %s\r\n\r\n"
-        return head % (len(body), _SAFE, id.encode()), body
+        return Answer(200, head % (len(body), _SAFE, id.encode()), body, end)
 
     def may_answer(self, head: bytes) -> bool:
         """Whether a request with this head may be answered here once its body is there."""
@@ -113,6 +134,13 @@ class DirectAnswers:
         return _Known(int(length), authorization, given_id(headers.get("x-correlation-id", "")), trace)
 
 
+def _refusal(refused: Response, id: str, length: int) -> Answer:
+    """The answer that the ordinary way gives, after the pause of the ordinary way."""
+    headers = b"".join(b"%s: %s\r\n" % header for header in refused.raw_headers)
+    headers = b"%s%sx-correlation-id: %s\r\n\r\n" % (headers, _SAFE, id.encode())
+    return Answer(refused.status_code, headers, bytes(refused.body), length, pause())
+
+
 def direct(base: Any, answers: DirectAnswers) -> Callable[..., asyncio.Protocol]:
     """A subclass of uvicorn's protocol over httptools that answers so what it can."""
 
@@ -124,8 +152,14 @@ def direct(base: Any, answers: DirectAnswers) -> Callable[..., asyncio.Protocol]
             self._dated: tuple[object, bytes] = (None, b"")
             self._head = b""  # of a request whose body is about to come
             self._end_of_wait: asyncio.TimerHandle | None = None
+            self._later: asyncio.Handle | None = None  # until then nothing else is looked at
+            self._answer: Answer | None = None  # one that is sent then
+            self._rest = b""  # what came after the request
 
         def data_received(self, data: bytes) -> None:
+            if self._later is not None:
+                self._rest += data
+                return
             if self._end_of_wait is not None:
                 data = self._head + data
                 self._wait_no_more()
@@ -138,19 +172,60 @@ def direct(base: Any, answers: DirectAnswers) -> Callable[..., asyncio.Protocol]
             if data.startswith(_METHOD) and self._is_free():
                 found = answers.answer(data, self.client[0] if self.client else None)
                 if found is not None:
-                    self._send(*found)
-                    requests.give_way()
+                    self._give(found, data[found.length :])
                     return
             super().data_received(data)
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._wait_no_more()
+            self._let_go()
             super().connection_lost(exc)
 
         def shutdown(self) -> None:
             if self._end_of_wait is not None:  # a request has begun, and is answered yet
                 self._go_on()
+            found, rest = self._let_go()
+            if found is not None:
+                self._send(found)
+            elif rest:
+                super().data_received(rest)
             super().shutdown()
+
+        def _give(self, found: Answer, rest: bytes) -> None:
+            """Send the answer, be it later. Meanwhile nothing is read: this connection shall keep nobody busy. With
+            what else came with the request it is the turn of other connections first."""
+            if found.seconds > 0:
+                self._unset_keepalive_if_required()
+                self.head_is_whole()
+                self._answer = found
+                self._later = self.loop.call_later(found.seconds, self._take_up)
+            else:
+                self._send(found)
+                requests.give_way()
+                if not rest:
+                    return
+                self._later = self.loop.call_soon(self._take_up)
+            self._rest = rest
+            self.flow.pause_reading()
+
+        def _take_up(self) -> None:
+            found, rest = self._let_go()
+            if self.transport.is_closing():
+                return
+            if found is not None:
+                self._send(found)
+            self.flow.resume_reading()
+            if rest:
+                self.data_received(rest)
+
+        def _let_go(self) -> tuple[Answer | None, bytes]:
+            """What was put off; it no longer is."""
+            found, rest = self._answer, self._rest
+            self._answer, self._rest = None, b""
+            if self._later is not None:
+                self._later.cancel()
+                self._later = None
+            return found, rest
 
         def _go_on(self) -> None:
             """Go the ordinary way with what is there."""
@@ -184,8 +259,8 @@ def direct(base: Any, answers: DirectAnswers) -> Callable[..., asyncio.Protocol]
                 return False
             return self.cycle is None or bool(self.cycle.response_complete)
 
-        def _send(self, headers: bytes, body: bytes) -> None:
-            self.transport.write(self._date() + headers + body)
+        def _send(self, answer: Answer) -> None:
+            self.transport.write(_STATUS[answer.status] + self._date() + answer.headers + answer.body)
             self.server_state.total_requests += 1
             self.head_is_whole()
             self._answered_at = self.loop.time()
@@ -195,11 +270,11 @@ def direct(base: Any, answers: DirectAnswers) -> Callable[..., asyncio.Protocol]
                 )
 
         def _date(self) -> bytes:
-            """The first lines of an answer. The list of headers is a new one when the date is."""
+            """The first headers of an answer. Their list is a new one when the date is."""
             headers, lines = self._dated
             if headers is not self.server_state.default_headers:
                 headers = self.server_state.default_headers
-                lines = b"HTTP/1.1 200 OK\r\n" + b"".join(b"%s: %s\r\n" % header for header in headers)
+                lines = b"".join(b"%s: %s\r\n" % header for header in headers)
                 self._dated = headers, lines
             return lines
 

@@ -64,6 +64,11 @@ class Buckets:
             return len(self._full_at) < self._most
         return full_at + self._cost - self._clock() <= self._ahead
 
+    def until(self, name: str) -> float:
+        """The seconds until `take` would find one for a name that has a bucket; 0.0 for others. Nothing is taken."""
+        full_at = self._full_at.get(name)
+        return 0.0 if full_at is None else max(0.0, full_at + self._cost - self._clock() - self._ahead)
+
     def _room(self, name: str, now: float) -> tuple[str, float]:
         """The bucket for a new name: its own, once those that are full are forgotten; else one that all share."""
         self._full_at = {kept: full_at for kept, full_at in self._full_at.items() if full_at > now}
@@ -77,10 +82,10 @@ class RateLimits:
 
     def __init__(self, settings: AccessSettings, clock: Callable[[], float] = time.monotonic) -> None:
         rates: Mapping[str, SenderRate] = {
-            DECIDE: SenderRate(settings.decisions_rate, 10 * settings.decisions_rate),
-            READ: SenderRate(settings.reads_rate, 10 * settings.reads_rate),
-            CHANGE: SenderRate(settings.changes_rate, 10 * settings.changes_rate),
-            REFUSED: SenderRate(settings.refusals_rate, 100 * settings.refusals_rate),
+            DECIDE: _rate(settings.decisions_rate, 10),
+            READ: _rate(settings.reads_rate, 10),
+            CHANGE: _rate(settings.changes_rate, 10),
+            REFUSED: _rate(settings.refusals_rate, 100),
             LOG_IN: SenderRate(1.0, 20.0),
             OPEN: SenderRate(1.0, 60.0),
         }
@@ -107,9 +112,18 @@ class RateLimits:
         """Whether `wait` would be 0.0 now; where that is not plain it says no."""
         return self._buckets[kind].has(sender_name(who))
 
+    def until(self, kind: str, who: Principal) -> float:
+        """The seconds until `wait` would be 0.0; 0.0 where that is now, or is not plain. Nothing is taken."""
+        return self._buckets[kind].until(sender_name(who))
+
     def wait_of_refusal(self, address: str | None) -> float:
         """As `wait`, for a request that is refused: of whom is not certain, so its address counts."""
         return self._buckets[REFUSED].take(network_of(address))
+
+
+def _rate(per_second: float, seconds: float) -> SenderRate:
+    """As many at once as in so many seconds, and one at least: a sender that has asked for nothing may ask."""
+    return SenderRate(per_second, max(1.0, seconds * per_second))
 
 
 def sender_name(who: Principal) -> str:

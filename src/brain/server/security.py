@@ -12,6 +12,7 @@ The rules, in the order they are applied to every request:
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from functools import lru_cache, partial
 from ipaddress import ip_address
@@ -111,7 +112,7 @@ class AccessControl:
         refused = self._gate.refused(found, scope) if isinstance(found, Refusal) else self._gate.limited(found, scope)
         if refused is not None:
             if refused.status_code == 429:
-                await pause()
+                await asyncio.sleep(pause())
             if scope["type"] == "websocket":
                 await WebSocket(scope, receive, send).send_denial_response(refused)
             else:
@@ -184,16 +185,32 @@ class Gate:
 
         It is not counted: `count` does that, once it is answered.
         """
+        who = self._known(path, authorization, address)
+        return who if who is not None and self._limits.has(self._kind(path), who) else None
+
+    def beyond(self, path: str, authorization: str, address: str | None) -> Response | None:
+        """The answer to a plain POST that is beyond a limit of its sender, which is noted; None leaves it to `admit`
+        and `limited`."""
+        who = self._known(path, authorization, address)
+        wait = 0.0 if who is None else self._limits.until(self._kind(path), who)
+        if who is None or wait == 0.0:
+            return None
+        self._too_many.note(self._kind(path), who, path)
+        return too_many(self._kind(path), wait)
+
+    def _known(self, path: str, authorization: str, address: str | None) -> Principal | None:
+        """Who makes a plain POST that the rules of roles allow; None where that must be looked for, or is refused."""
         who = self.senders.at_once(authorization, address)
-        if who is None or not self._limits.has(self._limits.kind("POST", path) or CHANGE, who):
-            return None
-        if self.senders.guarded and not self._roles.allow(who, self.paths.action("POST", path), "POST", path):
-            return None
+        if who is not None and self.senders.guarded:
+            return who if self._roles.allow(who, self.paths.action("POST", path), "POST", path) else None
         return who
+
+    def _kind(self, path: str) -> str:
+        return self._limits.kind("POST", path) or CHANGE
 
     def count(self, path: str, who: Principal) -> None:
         """Count a request that was let in."""
-        self._limits.wait(self._limits.kind("POST", path) or CHANGE, who)
+        self._limits.wait(self._kind(path), who)
 
     def _foreign(self, method: str | None, path: str, headers: Headers | Mapping[str, str]) -> Response | None:
         host = headers.get("host", "")

@@ -6,7 +6,6 @@ second, and fifty such senders keep the event loop busy.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -58,9 +57,9 @@ class TooMany:
         )
 
 
-async def pause() -> None:
-    """Wait, before one that is beyond a limit is answered."""
-    await asyncio.sleep(uniform(PAUSE, PAUSE + SPREAD))
+def pause() -> float:
+    """The seconds until one that is beyond a limit is answered."""
+    return uniform(PAUSE, PAUSE + SPREAD)
 
 
 def too_many(what: str, wait: float) -> Response:
