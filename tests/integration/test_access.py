@@ -168,8 +168,9 @@ async def test_keys_that_are_over_are_refused_each_with_one_event(served: Served
 
 
 async def test_keys_are_made_rotated_and_revoked_over_http(served: Served) -> None:
-    made = await served.ask(ADMIN, "POST", "/api/access/keys", json={"name": "ada", "role": "viewer", "kind": "person"})
-    assert made.status_code == 201
+    wanted = {"name": "ada", "role": "viewer", "kind": "person", "owner": "ada@example.org"}
+    made = await served.ask(ADMIN, "POST", "/api/access/keys", json=wanted)
+    assert (made.status_code, made.json()["owner"]) == (201, "ada@example.org")
     first = made.json()["key"]
     assert (await served.ask(first, "GET", "/api/access/me")).json() == {
         "kind": "person",
@@ -177,6 +178,7 @@ async def test_keys_are_made_rotated_and_revoked_over_http(served: Served) -> No
         "how": "key",
         "address": "127.0.0.1",
         "role": "viewer",
+        "owner": "ada@example.org",
     }
     rotated = await served.ask(ADMIN, "POST", "/api/access/keys/ada/rotate", json={"overlap": 60})
     second = rotated.json()["key"]
@@ -200,6 +202,7 @@ async def test_keys_are_made_rotated_and_revoked_over_http(served: Served) -> No
     assert [[one["meta"]["principal"]["name"] for one in await served.events(name)] for name in types] == [
         ["BRAIN_API_KEY"]
     ] * 3
+    assert [one["payload"]["owner"] for one in await served.events("access.key_created")] == ["ada@example.org"]
 
 
 async def test_bad_keys_are_refused_by_field() -> None:
@@ -213,6 +216,9 @@ async def test_bad_keys_are_refused_by_field() -> None:
     ):
         with pytest.raises(InvalidInput, match=f"^{field}:"):
             keys.new(name, role, agents=agents, lifetime=lifetime)
+    for owner in ("", " ada", "a" * 201, "ada\n", "anonymous"):
+        with pytest.raises(InvalidInput, match=r"^owner:"):
+            keys.new("x", "viewer", owner=owner)
     keys.new("x", "viewer")
     with pytest.raises(Conflict, match="exists"):
         keys.new("x", "admin")

@@ -140,8 +140,10 @@ def test_who_asked_cannot_answer() -> None:
         assert case.give(case.token(asked, name), agree=False).status == 403
     with acting(Principal(name="eve", kind="person", how="session")):  # who got hold of another one's link
         assert case.give(case.token(asked, "ada")).status == 403
+    with acting(Principal(name="laptop", how="key", owner="eve")):  # and does so with a key of their own
+        assert case.give(case.token(asked, "ada")).status == 403
     assert case.engine.approvals.get(asked.id).status == "PENDING"
-    assert len(case.refused()) == 5
+    assert len(case.refused()) == 6
 
 
 def test_who_is_no_approver_any_more_does_not_answer() -> None:

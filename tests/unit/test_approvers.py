@@ -65,6 +65,50 @@ def test_the_shared_key_is_one_whatever_names_are_given_with_it() -> None:
     assert case.grant(asked, "eve") is ApprovalStatus.GRANTED
 
 
+def owned(name: str, owner: str) -> Principal:
+    return Principal(name=name, kind="person", how="key", owner=owner)
+
+
+def test_a_person_with_a_key_and_a_log_in_agrees_once() -> None:
+    case = Case(approvers=2)
+    asked = case.request()
+    assert case.grant(asked, "ada@example.org", how="oidc") is ApprovalStatus.PENDING
+    with acting(owned("ada-laptop", "ada@example.org")), pytest.raises(Conflict, match=r"ada@example\.org has agreed"):
+        case.engine.approvals.grant(asked.id, by="ada-laptop")
+    with acting(owned("bob-laptop", "bob@example.org")):
+        assert case.engine.approvals.grant(asked.id, by="bob-laptop").status is ApprovalStatus.GRANTED
+    with pytest.raises(Conflict, match=r"GRANTED already by bob@example\.org"):
+        case.grant(asked, "bob@example.org", how="oidc")
+    assert [grant.by for grant in case.engine.approvals.get(asked.id).grants] == ["ada@example.org", "bob@example.org"]
+    (granted,) = case.stream.get_events_by_type("policy.approval_granted")
+    assert granted.payload["by"] == "bob@example.org"
+    assert granted.meta["principal"]["name"] == "bob-laptop"
+    assert "on_behalf_of" not in granted.meta
+
+
+@pytest.mark.parametrize("asker", [owned("ada-ci", "ada"), Principal(name="ada", kind="person", how="oidc")])
+def test_who_asked_does_not_grant_with_another_key(asker: Principal) -> None:
+    case = Case()
+    with acting(asker):
+        asked = case.request()
+    assert asked.requested_by == "ada"
+    for who in (owned("ada-ci", "ada"), owned("other", "ada"), Principal(name="ada", kind="person", how="oidc")):
+        with acting(who), pytest.raises(Forbidden, match="ada asked for it"):
+            case.engine.approvals.grant(asked.id, by="x")
+    with acting(owned("a1", "eve")), pytest.raises(Forbidden, match="another one must"):
+        case.engine.approvals.grant(asked.id, by="x")  # the key is named as the agent
+    assert case.grant(asked, "eve") is ApprovalStatus.GRANTED
+
+
+def test_a_key_agrees_for_its_owner_where_owners_are_named() -> None:
+    case = Case(approved_by=["ada"], delegates={"ada": ["eve"]})
+    asked = case.request()
+    with acting(owned("ada", "mallory")), pytest.raises(Forbidden, match="mallory may not agree"):
+        case.engine.approvals.grant(asked.id, by="ada")
+    with acting(owned("laptop", "eve")):
+        assert case.engine.approvals.grant(asked.id, by="laptop").grants[0].place == "ada"
+
+
 def test_who_asked_with_the_shared_key_does_not_grant_with_it() -> None:
     case = Case()
     with acting(Principal(name="BRAIN_API_KEY", how="key")):

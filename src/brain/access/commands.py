@@ -33,23 +33,21 @@ def new(
     kind: Annotated[str | None, typer.Option(help="person, agent or service.")] = None,
     agent: Annotated[list[str] | None, typer.Option(help="An agent that an evaluator may ask for; repeat it.")] = None,
     days: Annotated[float | None, typer.Option(help="Days until it expires; else it does not.")] = None,
+    owner: Annotated[str | None, typer.Option(help="The person whose key it is, as log-ins name that one.")] = None,
     as_json: JsonOption = False,
     stream: StreamOption = None,
 ) -> None:
     """Make a key and show it, this once."""
-    from brain.access.repository import checked_role
+    from brain.access.repository import KeyTerms, checked_role
     from brain.errors import InvalidInput
 
     if kind not in (None, "person", "agent", "service"):
         raise InvalidInput(f"--kind: {kind!r} is not person, agent or service")
-    lifetime = None if days is None else days * 86_400
-    checked_role(name, role, agent or (), lifetime)  # before a database is made for it
     kinds: Any = kind
-    made = _with_keys(
-        stream,
-        lambda keys: keys.new(name, role, kind=kinds, agents=agent or (), lifetime=lifetime, by=user()),
-        makes=True,
-    )
+    lifetime = None if days is None else days * 86_400
+    terms = KeyTerms(kind=kinds, agents=agent or (), lifetime=lifetime, owner=owner)
+    checked_role(name, role, terms)  # before a database is made for it
+    made = _with_keys(stream, lambda keys: keys.new(name, role, by=user(), **terms), makes=True)
     _show(made, as_json)
 
 
@@ -61,7 +59,10 @@ def list_keys(as_json: JsonOption = False, stream: StreamOption = None) -> None:
         print_json_array({**_row(key), "last_used_at": uses.get(key.name)} for key in found)
         return
     for key in found:
-        print_text(f"{key.name}  {key.role.value}  {key.kind}  {key.begins}...  {_state(key)}  {_used(uses, key)}")
+        owner = "" if key.owner is None else f"  of {key.owner}"
+        print_text(
+            f"{key.name}  {key.role.value}  {key.kind}  {key.begins}...  {_state(key)}  {_used(uses, key)}{owner}"
+        )
     if not found:
         print_text("no keys; make one with: brain keys new NAME --role viewer")
 

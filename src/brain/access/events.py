@@ -25,6 +25,7 @@ class KeyCreated(AboutKey):
     kind: Annotated[str, Meta(description="person, agent or service.")]
     agents: Annotated[list[str], Meta(description="The agents that an evaluator may ask for; empty for others.")]
     expires_at: Annotated[float | None, Meta(description="Until when it counts, in Unix seconds; null: for good.")]
+    owner: Annotated[str | None, Meta(description="The person whose key it is; null: nobody's.")]
 
 
 class KeyRotated(AboutKey):
@@ -60,7 +61,7 @@ KEY_CREATED: EventType[KeyCreated] = EventType(
     priority=Priority.HIGH,
     frequency=Frequency.LOW,
     purpose="A named key was made",
-    example={**_KEY, "kind": "agent", "agents": ["a1"], "expires_at": None},
+    example={**_KEY, "kind": "agent", "agents": ["a1"], "expires_at": None, "owner": None},
 )
 KEY_ROTATED: EventType[KeyRotated] = EventType(
     name="access.key_rotated",

@@ -55,7 +55,7 @@ def access_router(keys: Keys) -> APIRouter:
     async def me() -> dict[str, Any]:
         who = current_principal()
         assert who is not None, "the server sets it for every request"
-        return {**who.shown(), "role": who.role}
+        return {**who.shown(), "role": who.role, "owner": who.owner}
 
     @router.get("/keys", response_model=list[KeyView], summary="All keys, by name")
     async def list_keys() -> list[dict[str, Any]]:
@@ -73,9 +73,7 @@ def access_router(keys: Keys) -> APIRouter:
         who = current_principal()
         if who is None or who.how == "none":
             raise Conflict("keys: this server has none yet; make the first one by `brain keys new NAME --role admin`")
-        made = await asyncio.to_thread(
-            keys.new, body.name, body.role, kind=body.kind, agents=body.agents, lifetime=body.lifetime
-        )
+        made = await asyncio.to_thread(keys.new, **body.model_dump())
         return _shown(made)
 
     @router.post(

@@ -33,6 +33,13 @@ class NewKeyBody(BaseModel):
         description="Seconds until it expires",
         examples=[86400.0],
     )
+    owner: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="The person whose key it is, as log-ins name that one; approvals count by persons",
+        examples=["ada@example.org"],
+    )
 
 
 class RotateBody(BaseModel):
@@ -57,6 +64,7 @@ class KeyView(BaseModel):
     agents: list[str]
     created_at: float
     created_by: str | None
+    owner: str | None = Field(default=None, description="The person whose key it is")
     expires_at: float | None
     revoked_at: float | None
     last_used_at: float | None = Field(default=None, description="About when it was last used, to the minute")
@@ -76,6 +84,7 @@ class PrincipalView(BaseModel):
     how: str = Field(description="What proves it: key, session, none")
     address: str | None
     role: str | None = Field(description="Its role; null on a server without keys, where all may do all")
+    owner: str | None = Field(default=None, description="The person whose key it is")
 
 
 class NewAgentBody(BaseModel):

@@ -42,6 +42,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     agents: tuple[str, ...] = ()
     """The agents that an evaluator may ask for."""
     created_by: str | None = None
+    owner: str | None = None
+    """The person whose key it is, by the name that log-ins, rules and links have."""
     expires_at: float | None = None
     revoked_at: float | None = None
     former: tuple[Former, ...] = ()
@@ -68,4 +70,12 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     def principal(self, how: str, address: str | None) -> Principal:
         """Who acts with it."""
         agents = frozenset(self.agents) if self.role is Role.EVALUATOR else None
-        return Principal(name=self.name, kind=self.kind, how=how, address=address, role=self.role, agents=agents)
+        return Principal(
+            name=self.name,
+            kind=self.kind,
+            how=how,
+            address=address,
+            role=self.role,
+            agents=agents,
+            owner=self.owner,
+        )

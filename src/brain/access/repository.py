@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import msgspec
 
@@ -37,6 +37,18 @@ class NewKey(NamedTuple):
     secret: str
 
 
+class KeyTerms(TypedDict, total=False):
+    """What a key may have besides its name and role."""
+
+    kind: Kind | None
+    agents: Sequence[str]
+    """The agents that an evaluator may ask for."""
+    lifetime: float | None
+    """Seconds until it expires; None: it does not."""
+    owner: str | None
+    """The person whose key it is, by the name that a log-in of this person has."""
+
+
 class Keys:
     """Named keys; methods raise Unavailable when the store does not answer."""
 
@@ -53,28 +65,20 @@ class Keys:
         """When each key was last used, in Unix seconds, by its name; those never used are left out."""
         return {name[4:]: at for name, at in last_uses(self._store).items() if name.startswith("key ")}
 
-    def new(
-        self,
-        name: str,
-        role: str,
-        *,
-        kind: Kind | None = None,
-        agents: Sequence[str] = (),
-        lifetime: float | None = None,
-        by: str | None = None,
-    ) -> NewKey:
-        """Make a key. `lifetime` in seconds; None: it does not expire.
+    def new(self, name: str, role: str, *, by: str | None = None, **terms: Unpack[KeyTerms]) -> NewKey:
+        """Make a key.
 
         Raises InvalidInput, naming the field, and Conflict when the name is in use; names of revoked keys stay theirs.
         """
-        wanted = checked_role(name, role, agents, lifetime)
+        wanted = checked_role(name, role, terms)
+        agents, lifetime, owner = terms.get("agents", ()), terms.get("lifetime"), terms.get("owner")
         now = self._clock()
         if len(self._store.scan(COLLECTION, limit=MAX_KEYS)) >= MAX_KEYS:
             raise Conflict(f"keys: there are {MAX_KEYS} already, which is the most")
         secret = new_key()
         key = Key(
             name=name,
-            kind=kind or ("agent" if wanted is Role.EVALUATOR else "service"),
+            kind=terms.get("kind") or ("agent" if wanted is Role.EVALUATOR else "service"),
             role=wanted,
             digest=digest_of(secret),
             begins=secret[:8],
@@ -82,12 +86,14 @@ class Keys:
             agents=tuple(agents),
             created_by=doer(by),
             expires_at=None if lifetime is None else now + lifetime,
+            owner=owner,
         )
         payload: KeyCreated = {
             **_about(key, by),
             "kind": key.kind,
             "agents": list(agents),
             "expires_at": key.expires_at,
+            "owner": owner,
         }
         draft = EventDraft(KEY_CREATED, payload)
         try:
@@ -159,9 +165,10 @@ def _role(role: str) -> Role:
         raise InvalidInput(f"role: {role[:50]!r} is not known; there are {', '.join(Role)}") from None
 
 
-def checked_role(name: str, role: str, agents: Sequence[str], lifetime: float | None) -> Role:
+def checked_role(name: str, role: str, terms: KeyTerms) -> Role:
     """The role of a key to be made. Raises InvalidInput, naming the field, for what no key may have."""
     wanted = _role(role)
+    agents, lifetime, owner = terms.get("agents", ()), terms.get("lifetime"), terms.get("owner")
     if not _NAME(name):
         raise InvalidInput("name: takes 1 to 64 letters, digits, and . _ @ - after the first")
     check_name("name", name)
@@ -174,4 +181,8 @@ def checked_role(name: str, role: str, agents: Sequence[str], lifetime: float | 
         check_no_secret("agents", agent)
     if lifetime is not None and not 0 < lifetime <= 100 * 365 * 86_400:
         raise InvalidInput(f"lifetime: {lifetime!r} is out of bounds; give seconds, above 0 and at most 100 years")
+    if owner is not None:
+        if not 0 < len(owner) <= 200 or not owner.isprintable() or owner.strip() != owner:
+            raise InvalidInput("owner: takes 1 to 200 printable letters: the name that this person's log-in has")
+        check_name("owner", owner)
     return wanted

@@ -79,8 +79,10 @@ class Answers:
         if asked.is_open and self._clock() >= min(link.expires_at, asked.expires_at):
             return Opened(link, asked, "the time for an answer is over", 410)
         visitor = current_principal()
-        if visitor is not None and visitor.is_one and visitor.name in (asked.requested_by, asked.agent):
-            return Opened(link, asked, f"{visitor.name} asked for it, and so cannot answer it; another one must", 403)
+        names = {visitor.name, visitor.person} if visitor is not None and visitor.is_one else set()
+        if names & {asked.requested_by, asked.agent}:
+            who = ", ".join(sorted(names))
+            return Opened(link, asked, f"{who} asked for it, and so cannot answer it; another one must", 403)
         fault = self._requests.fault(asked.id, link.name)
         if fault is None:
             return Opened(link, asked)

@@ -42,6 +42,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """The agents that delegated to it, the first one first, and itself; empty where nobody did."""
     delegated: frozenset[str] = frozenset()
     """The agents that it may ask for by that."""
+    owner: str | None = None
+    """The person whose key it is."""
 
     def __hash__(self) -> int:
         """By kind and name."""
@@ -51,6 +53,11 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     def is_one(self) -> bool:
         """Whether it is proven, and of one person, agent or service alone."""
         return self.how != "none" and self.name != SHARED_KEY
+
+    @property
+    def person(self) -> str:
+        """Who answers for it: the owner of the key, else whom it names. A person may have a log-in and several keys."""
+        return self.owner or self.name
 
     def shown(self) -> dict[str, Any]:
         """What events carry as `meta.principal`."""

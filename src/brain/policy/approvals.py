@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from brain import limits
-from brain.charter import EventType, current_principal
+from brain.charter import EventType, Principal, current_principal
 from brain.errors import Conflict, Forbidden, InvalidInput, NotFound
 from brain.kit.idempotency import CreatedKeys, content_digest
 from brain.locks import InterruptibleLock
@@ -263,7 +263,9 @@ class Approvals(forking.Part):
             answered, event_type, place = _agreed(approval, by, reason, now)
         else:
             answered, event_type, place = _refused(approval, by, reason, now), APPROVAL_REFUSED, by
-        claimed = next((name for name in (place, by) if name != answered.answered_by), None)
+        who = _proven()
+        own = (answered.answered_by, None if who is None else who.name)
+        claimed = next((name for name in (place, by) if name not in own), None)
         meta = None if claimed is None else {"on_behalf_of": claimed}
         return answered if self._replaced(document, answered, event_type, reason, meta) else None
 
@@ -332,8 +334,9 @@ def _agreed(approval: Approval, by: str, reason: str, now: float) -> tuple[Appro
 
     The key of the settings, which a team may share, counts as one, whatever names are given with it.
     """
-    actor = _asker() or by
-    place = place_of(approval, actor) if _asker() is not None else approval.approvers.place_of(by, approval.grants)
+    who = _proven()
+    actor = by if who is None else who.person
+    place = approval.approvers.place_of(by, approval.grants) if who is None else place_of(approval, actor, who.name)
     grants = (*approval.grants, Grant(by=actor, place=place, reason=reason, at=now))
     enough = len(grants) >= approval.approvers.needed
     answered = msgspec.structs.replace(
@@ -347,9 +350,12 @@ def _agreed(approval: Approval, by: str, reason: str, now: float) -> tuple[Appro
     return answered, APPROVAL_GRANTED if enough else APPROVAL_AGREED, by if place == actor else place
 
 
-def place_of(approval: Approval, who: str) -> str:
-    """For whom a yes of `who`, whose name is proven, counts. Raises Forbidden for one who asked, and as `Approvers`."""
-    if who in (approval.requested_by, approval.context.get("agent_id")):
+def place_of(approval: Approval, who: str, *names: str) -> str:
+    """For whom a yes of `who`, who is proven and has these other `names`, counts.
+
+    Raises Forbidden for one who asked, and as `Approvers`.
+    """
+    if not {who, *names}.isdisjoint((approval.requested_by, approval.context.get("agent_id"))):
         raise Forbidden(f"approval {approval.id}: {who} asked for it, and so cannot grant it; another one must")
     return approval.approvers.place_of(who, approval.grants)
 
@@ -360,16 +366,22 @@ def _refused(approval: Approval, by: str, reason: str, now: float) -> Approval:
     )
 
 
-def _asker() -> str | None:
-    """The name of whoever acts here, where something proves it; a key that a team shares is a name as well."""
+def _proven() -> Principal | None:
+    """Who acts here, where something proves it; a key that a team shares is a name as well."""
     who = current_principal()
-    return who.name if who is not None and who.how != "none" else None
+    return who if who is not None and who.how != "none" else None
+
+
+def _asker() -> str | None:
+    """The person for whom whoever acts here asks."""
+    who = _proven()
+    return None if who is None else who.person
 
 
 def _answerer(by: str) -> str:
     """Whose answer it is: that of whoever acts here, where that is proven to be one alone; else of `by`."""
     who = current_principal()
-    return who.name if who is not None and who.is_one else by
+    return who.person if who is not None and who.is_one else by
 
 
 def _id_at(at: float) -> str:
