@@ -32,8 +32,12 @@ def test_the_url_of_the_server(host: str, named: str) -> None:
 def test_a_certificate_that_is_none_or_cannot_be_read_is_named(tmp_path: Path) -> None:
     file = tmp_path / "a.pem"
     settings = CoreSettings(tls_certificate=str(file), tls_key="a.key")
-    with pytest.raises(InvalidInput, match=r"^tls_certificate: \S+a\.pem cannot be read: No such file or directory; name a"):
+    with pytest.raises(
+        InvalidInput, match=r"^tls_certificate: \S+a\.pem cannot be read: No such file or directory; name a"
+    ):
         trust(settings)
     file.write_text("no certificate")
-    with pytest.raises(InvalidInput, match=r"^tls_certificate: \S+a\.pem holds no certificate; name a PEM file that does"):
+    with pytest.raises(
+        InvalidInput, match=r"^tls_certificate: \S+a\.pem holds no certificate; name a PEM file that does"
+    ):
         trust(settings)
