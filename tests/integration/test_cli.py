@@ -232,6 +232,14 @@ def test_doctor_says_what_to_do_about_dead_letters(cli: Cli, url: str) -> None:
     assert "brain dead-letters list soc" in ended.out
 
 
+def test_doctor_names_a_certificate_that_is_none(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "brain.toml").write_text('tls_certificate = "brain.toml"\n')
+    ended = cli("doctor", "--json")
+    found = {row["part"]: row for row in json.loads(ended.out)}["server"]
+    assert (ended.code, found["state"]) == (1, "bad")
+    assert found["finding"] == "tls_certificate: brain.toml holds no certificate"
+
+
 def test_doctor_without_a_database_makes_none(cli: Cli, tmp_path: Path) -> None:
     ended = cli("doctor")
     assert ended.code == 0

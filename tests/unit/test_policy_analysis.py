@@ -76,6 +76,12 @@ def test_duplicates() -> None:
     assert found(one, rule("two", "ALLOW", ("action", "==", "x"), GUEST, mode="shadow")) == []
 
 
+def test_an_allow_that_wants_an_approval_asks_nobody() -> None:
+    wanted = {"requires_approval": True}
+    assert found(rule("a", "ALLOW", GUEST, metadata=wanted)) == [("never-asks", "a", None)]
+    assert found(rule("a", "AUDIT", GUEST, metadata=wanted), rule("b", "ALLOW", ("action", "==", "x"))) == []
+
+
 def test_single_rules() -> None:
     assert found(rule("a", "DENY", ("acton", "==", "x"))) == [("unused-field", "a", None)]
     assert "did you mean action?" in analyse([rule("a", "DENY", ("acton", "==", "x"))], 0)[0].message

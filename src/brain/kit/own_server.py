@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 
+from brain.errors import InvalidInput
 from brain.settings import CoreSettings
 
 
@@ -21,10 +22,20 @@ def local_url(scheme: str, host: str, port: int) -> str:
 
 
 def trust(settings: CoreSettings) -> ssl.SSLContext | bool:
-    """For `verify=` of a client: trusts the very certificate in the settings, whatever name it is for; else True."""
+    """For `verify=` of a client: trusts the very certificate in the settings, whatever name it is for; else True.
+
+    Raises InvalidInput when the file cannot be read or holds no certificate.
+    """
     if not settings.tls_certificate:
         return True
-    context = ssl.create_default_context(cafile=settings.tls_certificate)
+    try:
+        context = ssl.create_default_context(cafile=settings.tls_certificate)
+    except ssl.SSLError:
+        fault = "holds no certificate; name a PEM file that does"
+        raise InvalidInput(f"tls_certificate: {settings.tls_certificate} {fault}") from None
+    except OSError as error:
+        fault = f"cannot be read: {error.strerror}; name a PEM file that this user may read"
+        raise InvalidInput(f"tls_certificate: {settings.tls_certificate} {fault}") from None
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.check_hostname = False
     return context

@@ -6,7 +6,7 @@ import asyncio
 import glob
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -74,7 +74,7 @@ def doctor(
 
 
 async def _examine(settings: Settings) -> list[Finding]:
-    findings = [_settings(settings), *_secrets(settings), _redaction(), *_plugins()]
+    findings = [_settings(settings), *_secrets(settings), _redaction(settings), *_plugins()]
     findings += await _where_installed("tokens", settings, _tokens)
     missing = _missing_database(settings.stream)
     if missing is not None:
@@ -117,9 +117,12 @@ async def _tokens(settings: Settings) -> list[Finding]:
     return [Finding("tokens", "bad", fault, remedy) for fault in faults]
 
 
-def _redaction() -> Finding:
+def _redaction(settings: Settings) -> Finding:
     from brain.redaction import description
+    from brain.stream.stream import use_marks_of
 
+    with suppress(InvalidInput):  # no URL of a stream: its own finding says it
+        use_marks_of(settings.stream)
     found = description()
     if found is None:
         return Finding("redaction", "note", "off: secrets are written as they come", "remove redaction = false")
@@ -478,8 +481,13 @@ async def _server(settings: Settings) -> list[Finding]:
     url = own_url(settings)
     headers = {"Authorization": f"Bearer {settings.api_key.get_secret_value()}"} if settings.api_key else {}
     try:
+        trusted = trust(settings)
+    except InvalidInput as error:
+        fault, _, remedy = str(error).partition("; ")
+        return [Finding("server", "bad", fault, f"{remedy}; no server starts with this one")]
+    try:
         async with httpx.AsyncClient(
-            base_url=url, headers=headers, timeout=WAIT_SECONDS, trust_env=False, verify=trust(settings)
+            base_url=url, headers=headers, timeout=WAIT_SECONDS, trust_env=False, verify=trusted
         ) as client:
             ready = await client.get("/readyz")
             metrics = await client.get("/metrics")
