@@ -50,6 +50,12 @@ def total(engine: Engine) -> int:
         return sum(connection.execute(counts).scalars())
 
 
+def pruned(engine: Engine) -> bool:
+    """Whether old buckets were looked for since a worker began."""
+    with reading_tables(engine) as connection:
+        return connection.execute(select(tables.kept.c.step)).first() is not None
+
+
 def counted(engine: Engine, series: str, step: int) -> dict[tuple[int, str], tuple[int, int]]:
     """Count and sum by bucket and label."""
     table = tables.points.c
