@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from brain.charter import Effect
 from brain.errors import Conflict, InvalidInput, NotFound
+from brain.garbage import return_memory
 from brain.kit.idempotency import check_key
 from brain.policy.approvals import Approvals
 from brain.policy.compiler import DECISION, Mismatch
@@ -37,6 +38,7 @@ from brain.stream.publisher import Publisher, check_publisher, emit
 if TYPE_CHECKING:
     from brain.policy.usage_store import UsageStore
 
+_MANY = 10_000  # rules changed by one import: then what it has freed is given back to the system
 _IDLE_INTERVAL = 0.25  # seconds between looks at temporary rules when there is no other process to follow
 
 
@@ -319,7 +321,12 @@ class PolicyEngine:
         Decisions see all of it or nothing of it, in every process. Containments and the kill switch are left alone.
         Raises InvalidInput when two rules have the same id, or one has an id or a tag that is kept for measures.
         """
-        given = list(rules)
+        result = self._import(list(rules), replace_all, by, note)
+        if len(result.created) + len(result.updated) + len(result.deleted) >= _MANY:
+            return_memory()  # here, where nothing of the work is alive any more: it lies between what stays
+        return result
+
+    def _import(self, given: list[Rule], replace_all: bool, by: str | None, note: str) -> ImportResult:
         check_import(given)
         wanted = {rule.id: rule for rule in given}
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from brain.charter import EventType
 from brain.errors import Conflict, InvalidInput
-from brain.garbage import gc_paused, return_memory
+from brain.garbage import gc_paused
 from brain.locks import InterruptibleLock
 from brain.policy.codec import MARKER, RULES, decoded, encoded, is_rule, is_sealed, sealed
 from brain.policy.events import (
@@ -31,7 +31,6 @@ from brain.stream.announcer import Announced, Announcer, EventDraft, announcer_f
 from brain.stream.publisher import Publisher
 
 _ATTEMPTS = 20
-_MANY = 10_000  # rules changed at once: then what their compilation has freed is given back to the system
 _SHOWN = 100  # ids in the event of a restoration
 CHANGING = "/changing"
 """The key of a marker that earlier versions left in the store while they changed many rules. It means nothing now."""
@@ -120,8 +119,6 @@ class RuleRepository(forking.Part):
                     continue
                 self._put_in_force(changed)
                 self._announcer().hand_over(announced)
-                if len(wanted) >= _MANY:
-                    return_memory()
                 return wanted
         raise Conflict(f"rule {wanted[0].rule.id!r} was changed by others {_ATTEMPTS} times meanwhile; try again")
 

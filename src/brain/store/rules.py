@@ -58,15 +58,14 @@ def check_version(collection: str, key: str, found: int, expected: int | None) -
 
 def by_collection(changes: Sequence[DocumentChange]) -> dict[str, list[DocumentChange]]:
     """The changes of each collection. Raises InvalidInput for a bad key, and for one that is there twice."""
-    found: dict[str, list[DocumentChange]] = {}
-    seen = set()
+    found: dict[str, dict[str, DocumentChange]] = {}
     for change in changes:
         check_key(change.collection, change.key)
-        if (change.collection, change.key) in seen:
+        group = found.setdefault(change.collection, {})
+        if change.key in group:
             raise InvalidInput(f"key in {change.collection}: {change.key!r} is there twice in one write")
-        seen.add((change.collection, change.key))
-        found.setdefault(change.collection, []).append(change)
-    return found
+        group[change.key] = change
+    return {collection: list(group.values()) for collection, group in found.items()}
 
 
 class Planned(NamedTuple):
