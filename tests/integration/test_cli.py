@@ -232,6 +232,13 @@ def test_doctor_says_what_to_do_about_dead_letters(cli: Cli, url: str) -> None:
     assert "brain dead-letters list soc" in ended.out
 
 
+def test_doctor_names_the_file_of_the_key_of_marks(tmp_path: Path) -> None:
+    assert brain("keys", "new", "x", "--role", "viewer", folder=tmp_path).returncode == 0
+    findings = json.loads(brain("doctor", "--json", folder=tmp_path).stdout)
+    (found,) = [one["finding"] for one in findings if one["part"] == "redaction"]
+    assert "brain.db.redaction-key" in found
+
+
 def test_doctor_names_a_certificate_that_is_none(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "brain.toml").write_text('tls_certificate = "brain.toml"\n')
     ended = cli("doctor", "--json")

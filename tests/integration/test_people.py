@@ -88,6 +88,7 @@ async def test_a_person_logs_in_in_two_tabs_and_out(served: Served) -> None:
             "how": "oidc",
             "address": "127.0.0.1",
             "role": "operator",
+            "owner": None,
         }
         assert (await browser.get("/api/access/keys")).status_code == 403
         cross = {"Sec-Fetch-Site": "cross-site"}
