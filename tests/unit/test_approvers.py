@@ -107,6 +107,11 @@ def test_a_key_agrees_for_its_owner_where_owners_are_named() -> None:
         case.engine.approvals.grant(asked.id, by="ada")
     with acting(owned("laptop", "eve")):
         assert case.engine.approvals.grant(asked.id, by="laptop").grants[0].place == "ada"
+    again = case.request()
+    with acting(owned("ada", "eve")):  # the key is named as the one for whom it counts
+        case.engine.approvals.grant(again.id, by="ada")
+    granted = case.stream.get_events_by_type("policy.approval_granted")
+    assert [event.meta["on_behalf_of"] for event in granted] == ["ada", "ada"]
 
 
 def test_who_asked_with_the_shared_key_does_not_grant_with_it() -> None:

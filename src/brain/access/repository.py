@@ -70,8 +70,7 @@ class Keys:
 
         Raises InvalidInput, naming the field, and Conflict when the name is in use; names of revoked keys stay theirs.
         """
-        wanted = checked_role(name, role, terms)
-        agents, lifetime, owner = terms.get("agents", ()), terms.get("lifetime"), terms.get("owner")
+        wanted, lifetime = checked_role(name, role, terms), terms.get("lifetime")
         now = self._clock()
         if len(self._store.scan(COLLECTION, limit=MAX_KEYS)) >= MAX_KEYS:
             raise Conflict(f"keys: there are {MAX_KEYS} already, which is the most")
@@ -83,17 +82,17 @@ class Keys:
             digest=digest_of(secret),
             begins=secret[:8],
             created_at=now,
-            agents=tuple(agents),
+            agents=tuple(terms.get("agents", ())),
             created_by=doer(by),
             expires_at=None if lifetime is None else now + lifetime,
-            owner=owner,
+            owner=terms.get("owner"),
         )
         payload: KeyCreated = {
             **_about(key, by),
             "kind": key.kind,
-            "agents": list(agents),
+            "agents": list(key.agents),
             "expires_at": key.expires_at,
-            "owner": owner,
+            "owner": key.owner,
         }
         draft = EventDraft(KEY_CREATED, payload)
         try:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy import Engine, select
 
@@ -35,7 +34,7 @@ from brain.audit.verify import AuditReport, verify
 from brain.errors import Conflict, NotFound
 from brain.kit.database import reachable, reading
 from brain.kit.database_threads import for_reading
-from brain.kit.http import PROBLEM_TYPE, creates_nothing
+from brain.kit.http import PROBLEM_TYPE, creates_nothing, json_list
 from brain.kit.views import list_of
 
 
@@ -129,11 +128,10 @@ def _state(database: Engine) -> LogView:
 
 
 def _find(database: Engine, query: AuditQuery, before: int | None, limit: int) -> bytes:
-    """The entries as a list of JSON, each encoded alone: meanwhile no other thread has the interpreter."""
+    """The entries as JSON."""
     make_tables(database)
     with reachable(database), reading(database).connect() as connection:
-        found = [msgspec.json.encode(document(entry)) for entry in find(connection, query, before, limit)]
-    return b"[%s]" % b",".join(found)
+        return json_list(document(entry) for entry in find(connection, query, before, limit))
 
 
 def _verify(database: Engine, settings: AuditSettings, kept: bytes | None) -> AuditReport:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Annotated, Any, ClassVar, TypeVar
+
+import msgspec
 
 from brain import limits
 from brain.charter import Pattern
@@ -39,6 +41,7 @@ __all__ = [
     "RawBody",
     "TimeText",
     "creates_nothing",
+    "json_list",
     "parse_pattern",
     "raw_body",
     "signed",
@@ -115,6 +118,12 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T | N
 async def _gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def json_list(values: Iterable[object]) -> bytes:
+    """The values as a list of JSON, for the thread that read them: each is encoded alone, for the encoder lets no other
+    thread have the interpreter meanwhile, and for a thousand events that would be some milliseconds."""
+    return b"[%s]" % b",".join([msgspec.json.encode(value) for value in values])
 
 
 def parse_pattern(texts: list[str]) -> Pattern:

@@ -247,6 +247,9 @@ class Approvals(forking.Part):
         for name, text, most in (("by", by, limits.ID), ("reason", reason, limits.TEXT)):
             if (fault := limits.text_fault(text, most)) is not None:
                 raise InvalidInput(f"{name}: {fault}")
+        who = _proven()
+        if who is not None and by == who.name:
+            by = who.person
         while (answered := self._answered_once(self._document(approval_id), status, by, reason)) is None:
             pass  # another one answered in between: where several must agree, this answer may still be wanted
         with self._lock:
@@ -263,9 +266,7 @@ class Approvals(forking.Part):
             answered, event_type, place = _agreed(approval, by, reason, now)
         else:
             answered, event_type, place = _refused(approval, by, reason, now), APPROVAL_REFUSED, by
-        who = _proven()
-        own = (answered.answered_by, None if who is None else who.name)
-        claimed = next((name for name in (place, by) if name not in own), None)
+        claimed = next((name for name in (place, by) if name != answered.answered_by), None)
         meta = None if claimed is None else {"on_behalf_of": claimed}
         return answered if self._replaced(document, answered, event_type, reason, meta) else None
 

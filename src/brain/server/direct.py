@@ -90,8 +90,9 @@ class DirectAnswers:
         try:
             who = self._gate.let_in(path, known.authorization, address)
             if who is None:
-                refused = self._gate.beyond(path, known.authorization, address)
-                return None if refused is None else _refusal(refused, id, end)
+                return None
+            if isinstance(who, Response):
+                return _refusal(who, id, end)
             with requested_by(who, id, known.trace):
                 body = answer(data[begin:end])
         except Exception:

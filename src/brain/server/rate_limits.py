@@ -59,10 +59,7 @@ class Buckets:
 
     def has(self, name: str) -> bool:
         """Whether `take` would find one for a name that has a bucket, or can have one; nothing is taken."""
-        full_at = self._full_at.get(name)
-        if full_at is None:
-            return len(self._full_at) < self._most
-        return full_at + self._cost - self._clock() <= self._ahead
+        return self.until(name) == 0.0 if name in self._full_at else len(self._full_at) < self._most
 
     def until(self, name: str) -> float:
         """The seconds until `take` would find one for a name that has a bucket; 0.0 for others. Nothing is taken."""

@@ -180,30 +180,21 @@ class Gate:
         is_free = _is_open(path) or self.paths.is_signed(method, path) or self.costly.is_costly(path)
         return not is_free and self._foreign(method, path, headers) is None
 
-    def let_in(self, path: str, authorization: str, address: str | None) -> Principal | None:
-        """Who makes a plain POST that may be made now, as `admit` and `limited` say; None leaves it to them.
+    def let_in(self, path: str, authorization: str, address: str | None) -> Principal | Response | None:
+        """Who makes a plain POST that may be made now, or the answer to one beyond a limit, which is noted; as `admit`
+        and `limited` say. None leaves it to them.
 
-        It is not counted: `count` does that, once it is answered.
+        One that may be made is not counted: `count` does that, once it is answered.
         """
-        who = self._known(path, authorization, address)
-        return who if who is not None and self._limits.has(self._kind(path), who) else None
-
-    def beyond(self, path: str, authorization: str, address: str | None) -> Response | None:
-        """The answer to a plain POST that is beyond a limit of its sender, which is noted; None leaves it to `admit`
-        and `limited`."""
-        who = self._known(path, authorization, address)
-        wait = 0.0 if who is None else self._limits.until(self._kind(path), who)
-        if who is None or wait == 0.0:
+        who, kind = self.senders.at_once(authorization, address), self._kind(path)
+        if who is None:
             return None
-        self._too_many.note(self._kind(path), who, path)
-        return too_many(self._kind(path), wait)
-
-    def _known(self, path: str, authorization: str, address: str | None) -> Principal | None:
-        """Who makes a plain POST that the rules of roles allow; None where that must be looked for, or is refused."""
-        who = self.senders.at_once(authorization, address)
-        if who is not None and self.senders.guarded:
-            return who if self._roles.allow(who, self.paths.action("POST", path), "POST", path) else None
-        return who
+        if self.senders.guarded and not self._roles.allow(who, self.paths.action("POST", path), "POST", path):
+            return None
+        if self._limits.has(kind, who):
+            return who
+        wait = self._limits.until(kind, who)
+        return None if wait == 0.0 else self._refused_by_limit(kind, wait, who, path)
 
     def _kind(self, path: str) -> str:
         return self._limits.kind("POST", path) or CHANGE
@@ -240,8 +231,7 @@ class Gate:
         """The answer to a refused request, which is noted; beyond the limit of refusals it is only answered."""
         wait = self._limits.wait_of_refusal(refusal.who.address)
         if wait > 0:
-            self._too_many.note("refusals", refusal.who, scope["path"])
-            return too_many("refusals", wait)
+            return self._refused_by_limit("refusals", wait, refusal.who, scope["path"])
         self.note(refusal, scope)
         return refusal.answer
 
@@ -254,9 +244,13 @@ class Gate:
         wait = self._limits.wait(kind, who)
         if wait == 0.0 and (not self.costly.is_costly(path) or self.costly.has_room(sender_name(who))):
             return None
-        what = kind if wait > 0 else "searches at the same time"
+        if wait == 0.0:
+            return self._refused_by_limit("searches at the same time", 1.0, who, path)
+        return self._refused_by_limit(kind, wait, who, path)
+
+    def _refused_by_limit(self, what: str, wait: float, who: Principal, path: str) -> Response:
         self._too_many.note(what, who, path)
-        return too_many(what, wait or 1.0)
+        return too_many(what, wait)
 
     def watched(self, who: Principal, scope: Scope, send: Send) -> Send:
         """`send` that notes when a route refuses what `who` asks, as for an agent of others."""
