@@ -180,8 +180,13 @@ async def test_keys_are_made_rotated_and_revoked_over_http(served: Served) -> No
         "role": "viewer",
         "owner": "ada@example.org",
     }
-    rotated = await served.ask(ADMIN, "POST", "/api/access/keys/ada/rotate", json={"overlap": 60})
+    rotated = await served.ask(ADMIN, "POST", "/api/access/keys/ada/rotate", json={"overlap": 60, "owner": "ada@b.org"})
     second = rotated.json()["key"]
+
+    async def has_owner() -> bool:
+        return bool((await served.ask(first, "GET", "/api/access/me")).json().get("owner") == "ada@b.org")
+
+    await until(has_owner)
     for key in (first, second):
         assert (await served.ask(key, "GET", "/api/access/me")).status_code == 200
     session = (await served.client.post("/login", data={"key": second})).cookies["brain_session"]
@@ -203,6 +208,7 @@ async def test_keys_are_made_rotated_and_revoked_over_http(served: Served) -> No
         ["BRAIN_API_KEY"]
     ] * 3
     assert [one["payload"]["owner"] for one in await served.events("access.key_created")] == ["ada@example.org"]
+    assert [one["payload"]["owner"] for one in await served.events("access.key_rotated")] == ["ada@b.org"]
 
 
 async def test_bad_keys_are_refused_by_field() -> None:
@@ -219,7 +225,10 @@ async def test_bad_keys_are_refused_by_field() -> None:
     for owner in ("", " ada", "a" * 201, "ada\n", "anonymous"):
         with pytest.raises(InvalidInput, match=r"^owner:"):
             keys.new("x", "viewer", owner=owner)
-    keys.new("x", "viewer")
+    keys.new("x", "viewer", owner="ada")
+    with pytest.raises(InvalidInput, match=r"^owner:"):
+        keys.rotate("x", owner=" ada")
+    assert (keys.rotate("x").key.owner, keys.rotate("x", owner="bob").key.owner) == ("ada", "bob")
     with pytest.raises(Conflict, match="exists"):
         keys.new("x", "admin")
     keys.revoke("x")

@@ -22,10 +22,12 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from brain.access.agents_commands import session as session_command
+from brain.access.client import open_session
 from brain.access.delegation import new_link
 from brain.access.http_signatures import Asked, key_id, signed_headers
 from brain.access.repository import Keys
 from brain.access.settings import AccessSettings
+from brain.errors import Forbidden
 from brain.store import open_store
 from support.server import running_server, without_consumers
 from support.sizes import sizes
@@ -282,6 +284,32 @@ async def test_a_session_costs_no_signature_and_ends_with_the_agent(served: Serv
     assert (await served.client.post("/api/agents/session", headers=session)).status_code == 403, "a session gives none"
     names = [one["meta"]["principal"]["name"] for one in (await served.refusals(before + 4))[before:]]
     assert names == ["a1", "a1", "anonymous", "a1"]
+
+
+async def test_a_refusal_says_what_that_sender_can_do(served: Served) -> None:
+    other = Ed25519PrivateKey.generate()
+    for headers, remedy in (
+        ({}, "send a key as 'Authorization: Bearer KEY', or log in at /login"),
+        ({"Authorization": "Bearer nothing"}, "send a key as 'Authorization: Bearer KEY', or log in at /login"),
+        ({"Authorization": "Bearer brs_x"}, "`brain agents session` gives a new session"),
+        (served.ours(BODY, key=other), "sign each request with the private key of a registered agent"),
+        ({**served.ours(BODY), "Brain-Delegation": "x"}, "send links that `brain agents delegate` made for this agent"),
+    ):
+        answer = await served.client.post(EVALUATE, content=BODY, headers=headers)
+        assert (answer.status_code, answer.json()["detail"].rpartition("; ")[2]) == (401, remedy), answer.text
+    pem = served.folder / "other.pem"
+    pem.write_bytes(other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    with pytest.raises(Forbidden, match=r"^the signature is of a key.*registered agent$"):
+        await asyncio.to_thread(open_session, served.url, pem)
+
+
+async def test_of_two_authorizations_neither_counts(served: Served) -> None:
+    good, bad = f"Bearer {ADMIN}", "Bearer nothing"
+    for first, second in ((good, bad), (bad, good), (good, good)):
+        both = [("Authorization", first), ("Authorization", second)]
+        for method, path in (("GET", "/api/access/me"), ("POST", EVALUATE)):
+            answer = await served.client.request(method, path, headers=both, content=BODY)
+            assert (answer.status_code, "more than one Authorization" in answer.text) == (401, True), answer.text
 
 
 async def test_under_the_id_of_a_registered_agent_nobody_else_asks(served: Served) -> None:

@@ -102,6 +102,12 @@ def test_wrong_usage_and_bad_input_end_with_exit_code_2_and_a_message(cli: Cli, 
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.parametrize("days", ["0", "-1", "nan", "36501"])
+def test_days_of_a_key_out_of_bounds_are_refused_by_the_name_of_the_option(cli: Cli, days: str) -> None:
+    ended = cli("keys", "new", "ann", "--role", "viewer", "--days", days)
+    assert (ended.code, ended.err.partition(": ")[2].startswith(f"--days: {days} is out of bounds")) == (2, True)
+
+
 @pytest.mark.parametrize("line", ["list", "rotate ann", "revoke ann", "new ann --role king"])
 def test_a_command_that_finds_no_keys_or_refuses_a_new_one_makes_no_database(
     cli: Cli, line: str, tmp_path: Path
@@ -237,6 +243,20 @@ def test_doctor_names_the_file_of_the_key_of_marks(tmp_path: Path) -> None:
     findings = json.loads(brain("doctor", "--json", folder=tmp_path).stdout)
     (found,) = [one["finding"] for one in findings if one["part"] == "redaction"]
     assert "brain.db.redaction-key" in found
+
+
+def test_doctor_names_keys_that_may_approve_and_have_no_owner(cli: Cli, tmp_path: Path) -> None:
+    def of_keys() -> list[dict[str, str]]:
+        return [row for row in json.loads(cli("doctor", "--json").out) if row["part"] == "keys"]
+
+    for name, role in (("prometheus", "metrics"), ("ann", "admin"), ("bob", "approver")):
+        assert not of_keys()  # one alone agrees to nothing twice
+        assert cli("keys", "new", name, "--role", role).code == 0
+    (found,) = of_keys()
+    assert found["state"] == "note"
+    assert found["finding"].endswith(": ann, bob")
+    assert cli("keys", "rotate", "bob", "--owner", "bob@example.org").code == 0
+    assert not of_keys()
 
 
 def test_doctor_names_a_certificate_that_is_none(cli: Cli, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from brain import Principal, acting
 from brain.errors import Conflict, Forbidden, InvalidInput
 from brain.policy import Effect, PolicyEngine, Rule
 from brain.policy.approvals import Approval, ApprovalStatus
+from brain.policy.approvers import MAX_TIMEOUT, approvers_of
 from brain.store.memory import MemoryStore
 from brain.testing import RecordingStream
 
@@ -139,13 +140,31 @@ def test_named_ones_and_their_delegates() -> None:
     assert case.grant(asked, "bob") is ApprovalStatus.GRANTED
 
 
-def test_bad_metadata_lets_nothing_through() -> None:
+BAD_METADATA = (
+    ({"approvers": 0}, "approvers"),
+    ({"approvers": True}, "approvers"),
+    ({"approvers": 2, "approved_by": ["ada"]}, "approvers"),
+    ({"approvers": 2, "approved_by": ["ada", "ada"]}, "approvers"),
+    ({"approved_by": "ada"}, "approved_by"),
+    ({"delegates": {"ada": "bob"}}, "delegates"),
+)
+
+
+def test_bad_metadata_of_an_earlier_release_lets_nothing_through() -> None:
+    for metadata, field in BAD_METADATA:
+        with pytest.raises(InvalidInput, match=f"^{field}:.*; change the rule$"):
+            approvers_of(metadata)
+
+
+def test_no_rule_is_made_with_bad_metadata() -> None:
     for metadata, field in (
-        ({"approvers": 0}, "approvers"),
-        ({"approvers": True}, "approvers"),
-        ({"approvers": 2, "approved_by": ["ada"]}, "approvers"),
-        ({"approved_by": "ada"}, "approved_by"),
-        ({"delegates": {"ada": "bob"}}, "delegates"),
+        *BAD_METADATA,
+        ({"requires_approval": "false"}, "requires_approval"),
+        ({"requires_approval": 1}, "requires_approval"),
+        ({"approval_timeout": 0}, "approval_timeout"),
+        ({"approval_timeout": True}, "approval_timeout"),
+        ({"approval_timeout": MAX_TIMEOUT + 1}, "approval_timeout"),
     ):
-        with pytest.raises(InvalidInput, match=f"^{field}:"):
-            Case(**metadata).request()
+        with pytest.raises(InvalidInput, match=rf"rule 'pay' is not valid: metadata\.{field}: "):
+            Case(**metadata)
+    assert Case(approval_timeout=MAX_TIMEOUT, approvers=20).request().approvers.needed == 20

@@ -98,6 +98,8 @@ def test_links_that_do_not_fit_the_one_before() -> None:
         ("c", ["b"], NOW, chain_of("ab")[0], "for: the link before it is for a alone"),
         ("c", ["a"], NOW + 101, chain_of("ab")[0], f"minutes: the link before it counts until {NOW + 100}"),
         ("c", ["a"], NOW, "a link", "is none"),
+        ("a", ["a"], NOW, None, "to: a needs no delegation"),
+        ("a", ["a"], NOW, chain_of("ab")[0], "to: a needs no delegation"),
     ],
 )
 def test_what_no_server_would_take_is_said_before_it_is_signed(

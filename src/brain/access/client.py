@@ -13,12 +13,14 @@ from brain.access.http_signatures import Asked, signed_headers
 from brain.access.private_keys import read_private_key
 from brain.errors import InvalidInput, Unavailable
 from brain.extras import needs
+from brain.kit.cli.server import refusal
 
 
 def open_session(url: str, key_file: Path) -> dict[str, Any]:
     """The server's answer to a signed handshake: `session`, `agent_id`, `expires_at`.
 
-    Raises InvalidInput for a bad URL or key file, and where the server refuses; Unavailable when it does not answer.
+    Raises InvalidInput for a bad URL or key file, the error that the server answers, such as Forbidden, and Unavailable
+    when it does not answer.
     """
     with needs("a session of an agent", "connectors"):
         import httpx
@@ -31,10 +33,10 @@ def open_session(url: str, key_file: Path) -> dict[str, Any]:
         Asked("POST", base, HANDSHAKE, "", {}), b"", read_private_key(key_file), secrets.token_hex(16), int(time.time())
     )
     try:
-        answer = httpx.post(f"{base}{HANDSHAKE}", headers=headers, timeout=30)
+        answer = httpx.post(f"{base}{HANDSHAKE}", headers=headers, timeout=30, trust_env=False)
     except httpx.HTTPError as error:
         raise Unavailable(f"{base} does not answer: {error}") from error
     if not answer.is_success:
-        raise InvalidInput(f"{base} gives no session: {answer.text[:500]}")
+        raise refusal(answer.status_code, answer.text, base)
     found: dict[str, Any] = answer.json()
     return found

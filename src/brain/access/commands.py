@@ -43,6 +43,8 @@ def new(
 
     if kind not in (None, "person", "agent", "service"):
         raise InvalidInput(f"--kind: {kind!r} is not person, agent or service")
+    if days is not None and not 0 < days <= 36_500:
+        raise InvalidInput(f"--days: {days:g} is out of bounds; give days, above 0 and at most 36500")
     kinds: Any = kind
     lifetime = None if days is None else days * 86_400
     terms = KeyTerms(kind=kinds, agents=agent or (), lifetime=lifetime, owner=owner)
@@ -71,11 +73,12 @@ def list_keys(as_json: JsonOption = False, stream: StreamOption = None) -> None:
 def rotate(
     name: NameArgument,
     overlap: Annotated[float, typer.Option(help="Seconds that the former key still counts.")] = 3600.0,
+    owner: Annotated[str | None, typer.Option(help="The person whose key it is from now on; else as before.")] = None,
     as_json: JsonOption = False,
     stream: StreamOption = None,
 ) -> None:
     """Replace a key, and show the new one this once."""
-    _show(_with_keys(stream, lambda keys: keys.rotate(name, overlap, by=user())), as_json)
+    _show(_with_keys(stream, lambda keys: keys.rotate(name, overlap, by=user(), owner=owner)), as_json)
 
 
 @app.command()

@@ -75,6 +75,8 @@ def check_link(to: str, agents: Sequence[str], until: int, parent: str | None = 
     checked_agent_id(to)
     for agent in agents:
         checked_agent_id(agent)
+    if to in agents:
+        raise InvalidInput(f"to: {to} needs no delegation to ask for itself; name another agent")
     if len(agents) > AGENTS:
         raise InvalidInput(f"for: takes {AGENTS} agents at most, not {len(agents)}")
     if parent is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypedDict
+from typing import Annotated, NotRequired, TypedDict
 
 from msgspec import Meta
 
@@ -32,6 +32,7 @@ class KeyRotated(AboutKey):
     """A key was replaced by a new one of the same name."""
 
     former_until: Annotated[float, Meta(description="Until when the former key still counts, in Unix seconds.")]
+    owner: NotRequired[Annotated[str | None, Meta(description="The person whose key it is; null: nobody's.")]]
 
 
 class AboutAgent(TypedDict):
@@ -70,7 +71,7 @@ KEY_ROTATED: EventType[KeyRotated] = EventType(
     priority=Priority.HIGH,
     frequency=Frequency.LOW,
     purpose="A named key was replaced",
-    example={**_KEY, "former_until": 1703087634.5},
+    example={**_KEY, "former_until": 1703087634.5, "owner": None},
 )
 KEY_REVOKED: EventType[AboutKey] = EventType(
     name="access.key_revoked",

@@ -83,7 +83,7 @@ def access_router(keys: Keys) -> APIRouter:
         openapi_extra=_SHOWN_ONCE,
     )
     async def rotate_key(name: NamePath, body: RotateBody) -> dict[str, Any]:
-        return _shown(await asyncio.to_thread(keys.rotate, name, body.overlap))
+        return _shown(await asyncio.to_thread(keys.rotate, name, body.overlap, owner=body.owner))
 
     @router.delete("/keys/{name}", response_model=KeyView, summary="Revoke a key, for good")
     async def revoke_key(name: NamePath) -> dict[str, Any]:

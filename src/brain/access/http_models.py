@@ -9,6 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from brain import limits
 from brain.access.models import Role
 
+Owner = Annotated[
+    str | None,
+    Field(
+        min_length=1,
+        max_length=200,
+        description="The person whose key it is, as log-ins name that one; approvals count by persons",
+        examples=["ada@example.org"],
+    ),
+]
+
 
 class NewKeyBody(BaseModel):
     """A key to be made."""
@@ -33,13 +43,7 @@ class NewKeyBody(BaseModel):
         description="Seconds until it expires",
         examples=[86400.0],
     )
-    owner: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=200,
-        description="The person whose key it is, as log-ins name that one; approvals count by persons",
-        examples=["ada@example.org"],
-    )
+    owner: Owner = None
 
 
 class RotateBody(BaseModel):
@@ -52,6 +56,7 @@ class RotateBody(BaseModel):
     overlap: float = Field(
         default=3600.0, ge=0, le=30 * 86_400, description="Seconds that the former key still counts", examples=[3600.0]
     )
+    owner: Owner = None
 
 
 class KeyView(BaseModel):

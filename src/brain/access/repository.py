@@ -101,11 +101,12 @@ class Keys:
             raise Conflict(f"key {name!r} exists already; rotate it, or take another name") from None
         return NewKey(key, secret)
 
-    def rotate(self, name: str, overlap: float = OVERLAP, by: str | None = None) -> NewKey:
-        """A new key of this name; the former one counts for `overlap` more seconds.
+    def rotate(self, name: str, overlap: float = OVERLAP, by: str | None = None, owner: str | None = None) -> NewKey:
+        """A new key of this name; the former one counts for `overlap` more seconds. An `owner` is of both from now on.
 
-        Raises NotFound, and Conflict for a key that was revoked.
+        Raises NotFound, InvalidInput, naming the field, and Conflict for a key that was revoked.
         """
+        check_owner(owner)
         if not 0 <= overlap <= 30 * 86_400:
             raise InvalidInput(f"overlap: {overlap!r} is out of bounds; give seconds, at most 30 days")
         document, key = self._found(name)
@@ -113,8 +114,10 @@ class Keys:
             raise Conflict(f"key {name!r} was revoked; make a new one")
         secret, until = new_key(), self._clock() + overlap
         former = (*key.former, Former(digest=key.digest, until=until))[-20:]
-        rotated = msgspec.structs.replace(key, digest=digest_of(secret), begins=secret[:8], former=former)
-        payload: KeyRotated = {**_about(key, by), "former_until": until}
+        rotated = msgspec.structs.replace(
+            key, digest=digest_of(secret), begins=secret[:8], former=former, owner=owner or key.owner
+        )
+        payload: KeyRotated = {**_about(key, by), "former_until": until, "owner": rotated.owner}
         self._write(rotated, document.version, EventDraft(KEY_ROTATED, payload))
         return NewKey(rotated, secret)
 
@@ -180,8 +183,14 @@ def checked_role(name: str, role: str, terms: KeyTerms) -> Role:
         check_no_secret("agents", agent)
     if lifetime is not None and not 0 < lifetime <= 100 * 365 * 86_400:
         raise InvalidInput(f"lifetime: {lifetime!r} is out of bounds; give seconds, above 0 and at most 100 years")
-    if owner is not None:
-        if not 0 < len(owner) <= 200 or not owner.isprintable() or owner.strip() != owner:
-            raise InvalidInput("owner: takes 1 to 200 printable letters: the name that this person's log-in has")
-        check_name("owner", owner)
+    check_owner(owner)
     return wanted
+
+
+def check_owner(owner: str | None) -> None:
+    """Raises InvalidInput for what names no person."""
+    if owner is None:
+        return
+    if not 0 < len(owner) <= 200 or not owner.isprintable() or owner.strip() != owner:
+        raise InvalidInput("owner: takes 1 to 200 printable letters: the name that this person's log-in has")
+    check_name("owner", owner)

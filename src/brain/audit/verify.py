@@ -58,7 +58,9 @@ class AuditReport:
     ]
     verified_from: Annotated[int, Meta(description="The first entry looked at: 0, or the given checkpoint's size.")]
     checkpoints: Annotated[int, Meta(description="How many signed checkpoints were compared.")]
-    deleted: Annotated[int, Meta(description="How many of these entries have had their bytes deleted by retention.")]
+    deleted: Annotated[
+        int, Meta(description="How many of these entries have had their bytes deleted by retention or an erasure.")
+    ]
     sealed: Annotated[bool, Meta(description="Whether the seals were checked too, which need the log's private key.")]
     first_bad_index: Annotated[
         int | None, Meta(description="From which entry on something is wrong; null when nothing is.")
@@ -276,7 +278,8 @@ class _Walk:
             if deletion is not None:
                 raise _FaultFound(index, f"entry {index}: is marked as deleted and has a payload")
         elif deletion is None or (sealing is not None and deletion != sealing.deletion(seal)):
-            raise _FaultFound(index, f"entry {index}: the payload is missing, and retention did not delete it")
+            missing = "the payload is missing, and no retention or erasure that deleted it is noted"
+            raise _FaultFound(index, f"entry {index}: {missing}")
         else:
             self._deleted += 1
         if not fits and sealing is not None:

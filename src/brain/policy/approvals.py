@@ -22,7 +22,7 @@ from brain.charter import EventType, Principal, current_principal
 from brain.errors import Conflict, Forbidden, InvalidInput, NotFound
 from brain.kit.idempotency import CreatedKeys, content_digest
 from brain.locks import InterruptibleLock
-from brain.policy.approvers import Approvers, Grant, approvers_of
+from brain.policy.approvers import MAX_TIMEOUT, TIMEOUT_REMEDY, Approvers, Grant, approvers_of, is_timeout
 from brain.policy.decisions import Decision
 from brain.policy.events import (
     APPROVAL_AGREED,
@@ -46,7 +46,6 @@ from brain.unreadable import readable
 COLLECTION = "policy.approvals"
 KEYS = "policy.approvals.keys"
 DEFAULT_TIMEOUT = 300.0
-MAX_TIMEOUT = 30 * 86_400.0
 OVERDUE_SECONDS = 86_400.0
 """How long a request is past its time before a process that has only just seen it calls it EXPIRED."""
 KEPT_SECONDS = 90 * 86_400.0
@@ -129,8 +128,8 @@ class Approvals(forking.Part):
         out of bounds, for a context with a value that can only be shown, for one that is too large for its event, and
         for a bad key; Conflict when the key made a request from other content.
         """
-        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout <= MAX_TIMEOUT:
-            raise InvalidInput(f"timeout: {timeout!r} is out of bounds; give seconds, above 0 and at most 30 days")
+        if not is_timeout(timeout):
+            raise InvalidInput(f"timeout: {timeout!r} is out of bounds; {TIMEOUT_REMEDY}")
         now = self._clock()
         asked = _approvable(context)
         approval = Approval(

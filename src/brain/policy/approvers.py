@@ -13,6 +13,9 @@ from brain.errors import Conflict, Forbidden, InvalidInput
 
 MOST = 20
 """So many may have to agree at most."""
+MAX_TIMEOUT = 30 * 86_400.0
+"""Seconds that a request may wait for its answer at most."""
+TIMEOUT_REMEDY = "give seconds, above 0 and at most 30 days"
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,22 +52,47 @@ class Approvers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def approvers_of(metadata: Mapping[str, Any]) -> Approvers:
-    """What a rule's metadata says of it. Raises InvalidInput: then nothing is let through."""
+    """What a rule's metadata says of it. Raises InvalidInput, as for a rule of an earlier release: then nothing is let
+    through.
+    """
+    if faults := _approver_faults(metadata):
+        raise InvalidInput("; ".join(f"{fault}; change the rule" for fault in faults), faults)
+    delegates = metadata.get("delegates", {})
+    return Approvers(
+        needed=metadata.get("approvers", 1),
+        named=tuple(metadata.get("approved_by", ())),
+        delegates={str(name): tuple(others) for name, others in delegates.items()},
+    )
+
+
+def approval_faults(metadata: Mapping[str, Any]) -> list[str]:
+    """What is wrong with what a new rule's metadata says of approvals: whether one is needed, by whom, in what time."""
+    faults = []
+    if not isinstance(asks := metadata.get("requires_approval", False), bool):
+        faults.append(f"requires_approval: {limits.shown(asks)} is not true or false")
+    if not is_timeout(timeout := metadata.get("approval_timeout", MAX_TIMEOUT)):
+        faults.append(f"approval_timeout: {limits.shown(timeout)} is out of bounds; {TIMEOUT_REMEDY}")
+    return faults + _approver_faults(metadata)
+
+
+def is_timeout(value: object) -> bool:
+    """Whether a request for an approval may wait so long."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= MAX_TIMEOUT
+
+
+def _approver_faults(metadata: Mapping[str, Any]) -> list[str]:
+    faults = []
     needed, named = metadata.get("approvers", 1), metadata.get("approved_by", ())
     delegates = metadata.get("delegates", {})
     if type(needed) is not int or not 1 <= needed <= MOST:
-        raise InvalidInput(f"approvers: {limits.shown(needed)} is not a number from 1 to {MOST}; change the rule")
+        faults.append(f"approvers: {limits.shown(needed)} is not a number from 1 to {MOST}")
     if not _are_names(named):
-        raise InvalidInput("approved_by: is not a list of names; change the rule")
+        faults.append("approved_by: is not a list of names")
     if not isinstance(delegates, Mapping) or not all(map(_are_names, delegates.values())):
-        raise InvalidInput("delegates: is not an object of a list of names for each name; change the rule")
-    if named and needed > len(named):
-        raise InvalidInput(f"approvers: {needed} must agree, and approved_by names only {len(named)}; change the rule")
-    return Approvers(
-        needed=needed,
-        named=tuple(named),
-        delegates={str(name): tuple(others) for name, others in delegates.items()},
-    )
+        faults.append("delegates: is not an object of a list of names for each name")
+    if not faults and named and needed > len(set(named)):
+        faults.append(f"approvers: {needed} must agree, and approved_by names only {len(set(named))}")
+    return faults
 
 
 def _are_names(value: object) -> bool:

@@ -16,6 +16,7 @@ from brain import limits
 from brain.charter import Effect
 from brain.errors import InvalidInput
 from brain.limits import is_text
+from brain.policy.approvers import approval_faults
 from brain.policy.operators import Operator, value_faults
 from brain.policy.values import NO_ITEMS, NO_MEMBERS, FrozenDict, FrozenList, freeze, same
 
@@ -224,6 +225,7 @@ class Rule:
             faults.append(f"metadata: must be an object, not {limits.shown(self.metadata)}")
         else:
             put(self, "metadata", _frozen("metadata", self.metadata, faults))
+            faults += [f"metadata.{fault}" for fault in approval_faults(self.metadata)] if self.metadata else []
         for name in ("not_before", "expires_at"):
             put(self, name, _moment(name, getattr(self, name), faults))
         if self.not_before and self.expires_at and self.not_before >= self.expires_at:

@@ -11,15 +11,31 @@ import msgspec
 
 from brain import limits
 from brain.charter import Effect
+from brain.policy.approvers import MAX_TIMEOUT, MOST
 from brain.policy.models import EVERYONE, Rule
 from brain.policy.operators import VALUE_SCHEMAS
 
+_NAMES = {"type": "array", "items": {"type": "string", "minLength": 1}}
 _METADATA = {
     "requires_approval": {"type": "boolean", "description": "With AUDIT or WARN: a guard waits for a person."},
-    "approval_timeout": {"type": "number", "description": "Seconds a person has for the answer."},
-    "approvers": {"type": "integer", "description": "How many different ones must agree; else one."},
-    "approved_by": {"type": "array", "description": "The names of those who alone may agree."},
-    "delegates": {"type": "object", "description": "By name: a list of those who may agree in that one's place."},
+    "approval_timeout": {
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "maximum": MAX_TIMEOUT,
+        "description": "Seconds a person has for the answer.",
+    },
+    "approvers": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MOST,
+        "description": "How many different ones must agree; else one.",
+    },
+    "approved_by": {**_NAMES, "description": "The names of those who alone may agree."},
+    "delegates": {
+        "type": "object",
+        "additionalProperties": _NAMES,
+        "description": "By name: a list of those who may agree in that one's place.",
+    },
 }
 """What guards read of a rule's metadata."""
 _EVERYONE = {

@@ -71,7 +71,7 @@ class KnownAgents:
         if agent.retired_at is not None:
             return agent.principal("retired agent", address), f"the agent {agent.id} is retired"
         if self.clock() >= session.end:
-            return agent.principal("expired session", address), f"the session of {agent.id} is expired; sign a new one"
+            return agent.principal("expired session", address), f"the session of {agent.id} is expired"
         return agent.principal(SESSION, address), None
 
     def delegated(self, who: Principal, header: str) -> tuple[Principal, str | None]:

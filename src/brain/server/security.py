@@ -166,8 +166,7 @@ class Gate:
             return who if fault is None else Principal(name="signed sender", how="signature", address=address)
         action = self.paths.action_of(scope)
         if fault is not None:
-            detail = f"{fault}; send a key as 'Authorization: Bearer KEY', or log in at /login"
-            answer = problem(401, "Unauthorized", detail)
+            answer = problem(401, "Unauthorized", f"{fault}; {self.senders.remedy(headers, proof)}")
             answer.headers["WWW-Authenticate"] = self.senders.challenge(headers, fault)
             return Refusal(answer, who, fault, action)
         if not self._roles.allow(who, action, method, path):

@@ -77,6 +77,19 @@ class Senders:
         """`WWW-Authenticate` for a request with these headers that was refused for this."""
         return self._tokens.challenge(headers.get("authorization", "").partition(" ")[0].lower(), fault)
 
+    def remedy(self, headers: Headers, proof: Proof | None) -> str:
+        """What whoever sent these headers, and was refused, can do about it."""
+        token = headers.get("authorization", "").partition(" ")[2].strip()
+        if headers.getlist(DELEGATION):
+            return "send links that `brain agents delegate` made for this agent"
+        if proof is not None:
+            return "sign each request with the private key of a registered agent"
+        if token.startswith(AGENT_SESSION):
+            return "`brain agents session` gives a new session"
+        if self._tokens.is_on and looks_like_token(token):
+            return "send a token that an issuer of the settings made for this server"
+        return "send a key as 'Authorization: Bearer KEY', or log in at /login"
+
     async def over(self, who: Principal, scope: Scope, headers: Headers, address: str | None) -> str | None:
         """Why a sender that was let in would not be now; None while it would. For answers that last."""
         if who.how == SIGNATURE:
@@ -111,6 +124,8 @@ class Senders:
         return None if key is None else self._of_key(key, digest, "key", address)
 
     async def _bearer(self, scope: Scope, headers: Headers, address: str | None) -> tuple[Principal, str | None]:
+        if len(headers.getlist("authorization")) > 1:
+            return _nobody(address), "there is more than one Authorization header"  # a proxy may believe another one
         known = self._known(headers.get("authorization", ""), address)
         if known is not None:
             return known

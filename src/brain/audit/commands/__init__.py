@@ -274,7 +274,7 @@ def _print_report(report: AuditReport) -> None:
         print_text(f"BAD: {report.origin}, from entry {report.first_bad_index} on")
         print_text(f"  {report.problem}")
     if report.deleted:
-        print_text(f"  payloads deleted by retention, of which the hash is kept: {report.deleted}")
+        print_text(f"  payloads deleted by retention or an erasure, of which the hash is kept: {report.deleted}")
     if not report.sealed:
         print_text("  seals not checked: that needs the log's private key")
     rate = (report.size - report.verified_from) / report.seconds if report.seconds else 0
@@ -317,6 +317,6 @@ def _print_event(data: bytes | None) -> None:
     from brain.kit.cli.text import printable
 
     if data is None:
-        print_text("  the event's bytes were deleted by retention; its hash is proven")
+        print_text("  the event's bytes were deleted by retention or an erasure; its hash is proven")
     else:
         print_text(f"  {printable(data.decode(errors='replace'))}")

@@ -84,6 +84,7 @@ async def _examine(settings: Settings) -> list[Finding]:
     findings += await _stream(settings)
     findings += await _store(settings)
     findings += await _unreadable_rules(settings)
+    findings += await _keys_of_nobody(settings)
     findings += await _where_installed("database", settings, _database, _standing, _owners)
     return findings + await _where_installed("server", settings, _server)
 
@@ -384,6 +385,30 @@ async def _unreadable_rules(settings: Settings) -> list[Finding]:
         for key, fault in found.faults.items()
     ]
     return bad or [Finding("stored rules", "ok", f"{len(found.rules)} stored, and all can be read")]
+
+
+async def _keys_of_nobody(settings: Settings) -> list[Finding]:
+    """The keys that may approve, and of which nobody knows whose they are: each counts as an approver of its own."""
+    from brain.access.models import Role
+    from brain.access.repository import Keys
+    from brain.store import open_store
+
+    def ask() -> list[str]:
+        with closing(open_store(settings.store_url)) as store:
+            keys, now = Keys(store, None).list(), time.time()
+        approving = [key for key in keys if key.role in (Role.APPROVER, Role.ADMIN) and key.owner is None]
+        return [key.name for key in approving if key.fault(key.digest, now) is None]
+
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            found = await asyncio.to_thread(ask)
+    except (BrainError, TimeoutError):
+        return []  # the store's own finding says it
+    if len(found) < 2:
+        return []
+    names = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+    finding = f"may approve, and have no owner, so that two of one person count as two who agree: {names}"
+    return [Finding("keys", "note", finding, "brain keys rotate NAME --owner PERSON")]
 
 
 @contextmanager

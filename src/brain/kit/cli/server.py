@@ -9,7 +9,7 @@ import typer
 
 from brain.errors import BrainError, Conflict, Forbidden, InvalidInput, MissingExtra, NotFound, Unavailable
 
-__all__ = ["UrlOption", "ask_server"]
+__all__ = ["UrlOption", "ask_server", "refusal"]
 
 UrlOption = Annotated[str | None, typer.Option("--url", help="The server; else that of the settings.")]
 """The option `--url`: where the server is."""
@@ -40,11 +40,11 @@ async def ask_server(
         raise Unavailable(f"{words}; start one with brain serve, or name it with --url") from error
     if answer.is_success:
         return answer.json()
-    raise _error(answer.status_code, answer.text, base)
+    raise refusal(answer.status_code, answer.text, base)
 
 
-def _error(status: int, text: str, base: str) -> BrainError:
-    """The error in an answer (RFC 9457)."""
+def refusal(status: int, text: str, base: str) -> BrainError:
+    """The error in an answer of the server at `base` (RFC 9457)."""
     import msgspec
 
     try:
