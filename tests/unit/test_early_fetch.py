@@ -53,7 +53,7 @@ async def test_while_a_session_fetches_nobody_fetches_for_it(tmp_path: Path) -> 
     async with EventStream.open(f"sqlite:///{tmp_path}/brain.db") as stream:
         loop = stream.subscribe("test.*", group="group")
         waiting = asyncio.ensure_future(anext(loop))
-        await until(lambda: any(session._wants_early for session in stream.sessions))
+        await until(lambda: bool(stream.waiting))
         (session,) = stream.sessions
         with session._fetching:
             await asyncio.to_thread(session.fetch_early)
@@ -71,7 +71,7 @@ async def test_who_handles_what_was_taken_over_has_nothing_fetched_beside_it(tmp
     async with EventStream.open(f"sqlite:///{tmp_path}/brain.db", lease=0.2) as stream:
         loop = stream.subscribe("test.*", group="group")
         waiting = asyncio.ensure_future(anext(loop))
-        await until(lambda: any(session._wants_early for session in stream.sessions))
+        await until(lambda: bool(stream.waiting))
         (session,) = stream.sessions
         with session._fetching:  # so that the other one has it
             await stream.publish(event(1))

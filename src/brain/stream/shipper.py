@@ -252,7 +252,7 @@ class Shipper:
         self.failures: int = 0
         self.recovered: int = 0  # records of dead processes stored by this one
         self.last_error: str = ""
-        self.stored_to: str | None = None
+        self.stored_to: str = ""
         """The position of the last event that was stored, of which `on_stored` has been called or is about to be."""
         self._backend = backend
         self._root = root
