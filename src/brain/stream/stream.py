@@ -198,7 +198,7 @@ class EventStream(OutboxStream):
             self._append = self._append_directly
         else:
             journal = Journal(root / os.urandom(8).hex(), power=self.options.power, owner=self.options.place)
-            self._shipper = Shipper(backend, root, journal, self._stored, self.outage, self._look)
+            self._shipper = Shipper(backend, root, journal, self._hand_over, self.outage, self._look)
             if self.options.shared:
                 self._shipper.only_of = self.options.place
             self._journal, self._append = journal, journal.append
