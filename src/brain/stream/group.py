@@ -141,6 +141,7 @@ class GroupSession:
         self._max_in_flight = max_in_flight
         self._in_flight = 0
         self._room = asyncio.Event()
+        self._acknowledged = asyncio.Event()
         self._taken_over: deque[Delivery] = deque()
         self._fetching = InterruptibleLock()  # one at a time, so that events come in order
         self._early: deque[Sequence[Entry]] = deque()
@@ -207,9 +208,16 @@ class GroupSession:
             return self._member.join(pattern, start, former) if self in self._stream.sessions else ()
 
     async def _keep_lease(self) -> None:
-        """Renew the lease, and take over what dead members held."""
+        """Renew the lease, and take over what dead members held: three times in a lease at least.
+
+        Behind an acknowledgement, where one comes in time: an event that is on its way would wait for it.
+        """
         while True:
-            await asyncio.sleep(self._stream.lease / 3)
+            await asyncio.sleep(self._stream.lease / 4)
+            self._acknowledged.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._stream.lease / 12):
+                    await self._acknowledged.wait()
             self._stream.check_forks(self._forks)
             self._take(await self._stream.call(self._member.heartbeat))
 
@@ -330,6 +338,7 @@ class GroupSession:
         if done := self._done.copy():
             self._done.clear()
             await self._stream.call(self._stream.backend.ack, self._group.name, self._member.name, done)
+            self._acknowledged.set()
             self._make_room(len(done))
 
     def _make_room(self, count: int) -> None:
