@@ -113,6 +113,7 @@ def test_groups_are_independent_and_start_where_asked(backend: Backend) -> None:
 
 
 def test_an_unknown_group_is_reported(backend: Backend) -> None:
+    positions = fill(backend, 1)
     for call in (
         lambda: backend.fetch("nope", "c", 1),
         lambda: backend.join("nope", "c"),
@@ -121,6 +122,7 @@ def test_an_unknown_group_is_reported(backend: Backend) -> None:
     ):
         with pytest.raises((NoGroup, Fenced)):
             call()
+        assert backend.tail() == positions[-1], "no answer is left over for the next call"
 
 
 def test_what_a_lost_member_held_is_taken_over(backend: Backend) -> None:

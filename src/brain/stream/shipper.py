@@ -48,7 +48,7 @@ KEPT_SEGMENTS = 16  # stored segments kept for a backend that may come back empt
 ORPHANS = 64  # journals of ended processes taken up at a time; each needs up to three descriptors
 _HOUSEKEEPING = 0.5  # seconds
 _OURS_FIRST = 0.00025
-"""Seconds after an event was stored in which whoever waits for it in this process has it to himself: nobody else is woken."""
+"""Seconds after an event was stored before others are woken: who waits for it in this process goes first."""
 _AFTER_OTHERS = 0.002
 """Seconds after that in which this thread leaves the interpreter to whoever handles what was stored."""
 GATHER_SECONDS = 0.005
