@@ -63,19 +63,20 @@ def test_append_happens_once(backend: Backend) -> None:
 def test_wait_wakes_for_an_append(backend: Backend) -> None:
     fill(backend, 1)
     tail = backend.tail()
-    assert backend.wait("", 0.01)
-    assert not backend.wait(tail, 0.01)
-    woken = threading.Event()
-
-    def wait() -> None:
-        if backend.wait(tail, 10):
-            woken.set()
-
-    thread = threading.Thread(target=wait)
+    assert backend.wait("", 0.01) == tail
+    assert backend.wait(tail, 0.01) == ""
+    woken: list[str] = []
+    thread = threading.Thread(target=lambda: woken.append(backend.wait(tail, 60)))
     thread.start()
-    fill(backend, 1, start=1)
-    assert woken.wait(60)
-    thread.join()
+    (position,) = fill(backend, 1, start=1)
+    thread.join(60)
+    assert woken == [position]
+
+
+def test_wait_gives_the_newest_of_many(backend: Backend) -> None:
+    positions = fill(backend, 5)
+    assert backend.wait(positions[0], 0.01) == positions[-1]
+    assert backend.wait(positions[-2], 0.01) == positions[-1]
 
 
 def test_a_group_hands_each_event_to_one_consumer(backend: Backend) -> None:
@@ -112,6 +113,7 @@ def test_groups_are_independent_and_start_where_asked(backend: Backend) -> None:
 
 
 def test_an_unknown_group_is_reported(backend: Backend) -> None:
+    positions = fill(backend, 1)
     for call in (
         lambda: backend.fetch("nope", "c", 1),
         lambda: backend.join("nope", "c"),
@@ -120,6 +122,7 @@ def test_an_unknown_group_is_reported(backend: Backend) -> None:
     ):
         with pytest.raises((NoGroup, Fenced)):
             call()
+        assert backend.tail() == positions[-1], "no answer is left over for the next call"
 
 
 def test_what_a_lost_member_held_is_taken_over(backend: Backend) -> None:

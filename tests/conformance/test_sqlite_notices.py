@@ -32,13 +32,13 @@ def test_an_append_of_another_process_wakes_at_once(tmp_path: Path, monkeypatch:
     backend = SQLiteBackend(url)
     other = subprocess.Popen([sys.executable, "-c", _APPEND, url], stdin=subprocess.PIPE)
     assert other.stdin is not None
-    woken: list[bool] = []
+    woken: list[str] = []
     waiting = threading.Thread(target=lambda: woken.append(backend.wait("", 300)))
     waiting.start()
     other.stdin.write(b"\n")
     other.stdin.flush()
     waiting.join(60)
-    assert woken == [True]
+    assert woken == ["1"]
     assert backend.tail() == "1"
     other.communicate(b"\n")
     backend.close()

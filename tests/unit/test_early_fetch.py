@@ -1,4 +1,4 @@
-"""What is stored is fetched for a waiting group by the thread that stored it, once and in order."""
+"""What is stored is fetched for a waiting group by the thread that stored it; other work of a group goes behind it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,17 @@ from support.waiting import until
 
 def event(number: int) -> Event:
     return Event(type="test.happened", source="test_service", payload={"number": number})
+
+
+def noted(monkeypatch: pytest.MonkeyPatch, name: str, calls: list[str]) -> None:
+    """Add the name to the calls whenever the backend is called by it."""
+    call = getattr(SQLiteBackend, name)
+
+    def calling(*given: Any) -> Any:
+        calls.append(name)
+        return call(*given)
+
+    monkeypatch.setattr(SQLiteBackend, name, calling)
 
 
 async def test_an_idle_group_has_its_events_from_the_shipper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +64,7 @@ async def test_while_a_session_fetches_nobody_fetches_for_it(tmp_path: Path) -> 
     async with EventStream.open(f"sqlite:///{tmp_path}/brain.db") as stream:
         loop = stream.subscribe("test.*", group="group")
         waiting = asyncio.ensure_future(anext(loop))
-        await until(lambda: any(session._wants_early for session in stream.sessions))
+        await until(lambda: bool(stream.waiting))
         (session,) = stream.sessions
         with session._fetching:
             await asyncio.to_thread(session.fetch_early)
@@ -71,7 +82,7 @@ async def test_who_handles_what_was_taken_over_has_nothing_fetched_beside_it(tmp
     async with EventStream.open(f"sqlite:///{tmp_path}/brain.db", lease=0.2) as stream:
         loop = stream.subscribe("test.*", group="group")
         waiting = asyncio.ensure_future(anext(loop))
-        await until(lambda: any(session._wants_early for session in stream.sessions))
+        await until(lambda: bool(stream.waiting))
         (session,) = stream.sessions
         with session._fetching:  # so that the other one has it
             await stream.publish(event(1))
@@ -84,6 +95,34 @@ async def test_who_handles_what_was_taken_over_has_nothing_fetched_beside_it(tmp
         assert (group.pending, group.lag) == (1, 1)
         assert (await anext(loop)).payload == {"number": 2}
         await loop.aclose()
+
+
+async def test_a_lease_is_renewed_behind_an_acknowledgement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lease = 6000.0  # without an acknowledgement it would be renewed after the end of this test
+    soon = asyncio.Event()
+    calls: list[str] = []
+    sleep = asyncio.sleep
+
+    async def sleep_until_soon(seconds: float) -> None:
+        await (soon.wait() if seconds == lease / 4 else sleep(seconds))
+
+    monkeypatch.setattr(asyncio, "sleep", sleep_until_soon)
+    noted(monkeypatch, "ack", calls)
+    noted(monkeypatch, "heartbeat", calls)
+    async with EventStream.open(f"sqlite:///{tmp_path}/brain.db", lease=lease) as stream:
+        handled: list[Event] = []
+        stream.consumer("group", "test.*", handled.append)
+        running = asyncio.create_task(stream.run_consumers())
+        await stream.publish(event(1))
+        await until(lambda: any(session._acknowledged.is_set() for session in stream.sessions))
+        assert calls == ["ack"], "the time has not come"
+        soon.set()
+        await until(lambda: not any(session._acknowledged.is_set() for session in stream.sessions))
+        await stream.publish(event(2))
+        await until(lambda: "heartbeat" in calls)
+        assert calls[:3] == ["ack", "ack", "heartbeat"]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_who_is_cancelled_while_it_joins_gives_back_what_it_takes_over(

@@ -37,6 +37,8 @@ log: Log = Log("brain.group")
 FLUSH_AFTER = 0.2  # seconds that a finished event may wait for its acknowledgement
 _LOOP_BATCH = 200  # events that a loop fetches at once
 _NO_LIMIT = 1 << 62
+_OTHER_FETCH = 0.02
+"""Seconds that who would fetch for a waiting session waits for another thread which does so."""
 
 
 RESERVED = "brain."
@@ -139,10 +141,10 @@ class GroupSession:
         self._max_in_flight = max_in_flight
         self._in_flight = 0
         self._room = asyncio.Event()
+        self._acknowledged = asyncio.Event()
         self._taken_over: deque[Delivery] = deque()
         self._fetching = InterruptibleLock()  # one at a time, so that events come in order
         self._early: deque[Sequence[Entry]] = deque()
-        self._wants_early = 0
         self._listening = group.stream.changes.listen()
         self._matches = group.pattern.matches
         self._done: list[str] = []
@@ -206,9 +208,16 @@ class GroupSession:
             return self._member.join(pattern, start, former) if self in self._stream.sessions else ()
 
     async def _keep_lease(self) -> None:
-        """Renew the lease, and take over what dead members held."""
+        """Renew the lease, and take over what dead members held: three times in a lease at least.
+
+        Behind an acknowledgement, where one comes in time: an event that is on its way would wait for it.
+        """
         while True:
-            await asyncio.sleep(self._stream.lease / 3)
+            await asyncio.sleep(self._stream.lease / 4)
+            self._acknowledged.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._stream.lease / 12):
+                    await self._acknowledged.wait()
             self._stream.check_forks(self._forks)
             self._take(await self._stream.call(self._member.heartbeat))
 
@@ -245,36 +254,35 @@ class GroupSession:
             if found:
                 self._in_flight += len(found)
                 return found
-            self._wants_early = limit
+            self._stream.waiting[self] = limit
             try:
                 await self._stream.wait_for_change(self._changed)
             finally:
-                self._wants_early = 0  # what was taken over is handled first
+                self._stream.waiting.pop(self, None)  # what was taken over is handled first
 
     def _fetch(self, limit: int) -> Sequence[Entry]:
         """What was fetched early, else what the backend has."""
         with self._fetching:
-            self._wants_early = 0
-            if self._early:
-                return self._early.popleft()
-            return self._stream.backend.fetch(self._group.name, self._member.name, limit, self._group.wanted)
+            return self._early.popleft() if self._early else self._fetch_now(limit)
 
     def fetch_early(self) -> None:
-        """In the thread that has just stored events: fetch for a session that waits for them, and so spare it the way
-        to another thread and back. What goes wrong is met again by the session's own fetch. Raises Unavailable.
+        """In a thread that knows of new events: fetch for a session that waits for them, and so spare it the way
+        to another thread and back. Another one that does so is waited for. Raises Unavailable.
         """
-        if not self._wants_early or not self._fetching.acquire(blocking=False):
-            return
-        try:
-            if limit := self._wants_early:
-                self._wants_early = 0
-                with suppress(Fenced, NoGroup):
-                    group = self._group
-                    found = self._stream.backend.fetch(group.name, self._member.name, limit, group.wanted)
-                    if found:
-                        self._early.append(found)
-        finally:
-            self._fetching.release()
+        if self._fetching.acquire(timeout=_OTHER_FETCH):
+            try:
+                if limit := self._stream.waiting.pop(self, 0):
+                    with suppress(Fenced, NoGroup):
+                        if found := self._fetch_now(limit):
+                            self._early.append(found)
+            finally:
+                self._fetching.release()
+
+    def _fetch_now(self, limit: int) -> Sequence[Entry]:
+        """What the backend has; nothing for a membership that was given back: nobody would handle it."""
+        if self not in self._stream.sessions:
+            return ()
+        return self._stream.backend.fetch(self._group.name, self._member.name, limit, self._group.wanted)
 
     def decode(self, delivery: Delivery) -> Event | None:
         """The event of the delivery; None when there is nothing to handle: then `pass_over` it."""
@@ -330,6 +338,7 @@ class GroupSession:
         if done := self._done.copy():
             self._done.clear()
             await self._stream.call(self._stream.backend.ack, self._group.name, self._member.name, done)
+            self._acknowledged.set()
             self._make_room(len(done))
 
     def _make_room(self, count: int) -> None:
@@ -349,7 +358,7 @@ class GroupSession:
 
     def give_back(self) -> None:
         """Acknowledge what is done, and give the membership back with all that is held. Blocks; done once."""
-        with self._giving_back:
+        with self._giving_back, self._fetching:
             if self not in self._stream.sessions:
                 return
             try:

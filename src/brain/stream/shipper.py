@@ -47,8 +47,10 @@ BACKLOG = 5000  # records waiting from which on CRITICAL ones go first
 KEPT_SEGMENTS = 16  # stored segments kept for a backend that may come back empty
 ORPHANS = 64  # journals of ended processes taken up at a time; each needs up to three descriptors
 _HOUSEKEEPING = 0.5  # seconds
+_OURS_FIRST = 0.00025
+"""Seconds after an event was stored before others are woken: who waits for it in this process goes first."""
 _AFTER_OTHERS = 0.002
-"""Seconds after an event was stored in which whoever waits for it has the interpreter to himself."""
+"""Seconds after that in which this thread leaves the interpreter to whoever handles what was stored."""
 GATHER_SECONDS = 0.005
 """How long events are gathered before the next append, while they come faster than BUSY and nobody awaits a receipt."""
 BUSY = 1000.0  # events a second
@@ -252,7 +254,7 @@ class Shipper:
         self.failures: int = 0
         self.recovered: int = 0  # records of dead processes stored by this one
         self.last_error: str = ""
-        self.stored_to: str | None = None
+        self.stored_to: str = ""
         """The position of the last event that was stored, of which `on_stored` has been called or is about to be."""
         self._backend = backend
         self._root = root
@@ -459,8 +461,13 @@ class Shipper:
 
     def _wait_for_others(self) -> None:
         """Let those who were woken by what was stored go on: what follows is not urgent, and would be in their way."""
+        self._sleep_if_done(_OURS_FIRST)
+        self._backend.wake_others()
+        self._sleep_if_done(_AFTER_OTHERS)
+
+    def _sleep_if_done(self, seconds: float) -> None:
         if self._is_done() and not (self._flushes or self._draining):
-            self._sleep(_AFTER_OTHERS)
+            self._sleep(seconds)
 
     def _sleep(self, seconds: float) -> None:
         """Wait until something is published, at most so long."""
@@ -496,6 +503,7 @@ class Shipper:
         self.recovered += len(theirs)
         if theirs:
             self._on_stored()
+            self._backend.wake_others()
         return bool(theirs)
 
     def _guarded(self, orphan: Shipment, work: Callable[[Shipment], bool]) -> bool:

@@ -61,6 +61,10 @@ T = TypeVar("T")
 
 _AT_ONCE = 500  # events in one look at the stream
 _LATE_REMEMBERED = 1_000  # events that interrupted a publish and whose receipts may still be awaited
+_LONGEST_WATCH = 0.5
+"""Seconds for which the backend is asked for new events of others at a time: so long may the thread outlive a close."""
+_SHIPPER_FIRST = 0.002
+"""Seconds that the thread which watches the backend leaves to the one that stores what this process publishes."""
 CALLS = 16
 """Threads for calls to the backend."""
 READERS, READER_PATIENCE = 4, 1.0
@@ -169,6 +173,8 @@ class EventStream(OutboxStream):
         """Why groups that read by position, projections, stand still: by group, a sentence that says what to do."""
         self.sessions: set[GroupSession] = set()
         """The memberships of loops and handlers that hold something."""
+        self.waiting: dict[GroupSession, int] = {}
+        """Those of them that wait for events, the longest first, with how many each wants: see `GroupSession`."""
         self._publishing = InterruptibleLock()
         self._appending = False  # the thread that holds the lock is in the middle of an append
         self._late: deque[tuple[str, bytes, bool]] = deque()  # published meanwhile by what interrupted that thread
@@ -192,7 +198,7 @@ class EventStream(OutboxStream):
             self._append = self._append_directly
         else:
             journal = Journal(root / os.urandom(8).hex(), power=self.options.power, owner=self.options.place)
-            self._shipper = Shipper(backend, root, journal, self._stored, self.outage, self._look)
+            self._shipper = Shipper(backend, root, journal, self._hand_over, self.outage, self._look)
             if self.options.shared:
                 self._shipper.only_of = self.options.place
             self._journal, self._append = journal, journal.append
@@ -201,12 +207,21 @@ class EventStream(OutboxStream):
     def _stored(self) -> None:
         """Called in the thread that has just stored events: those who wait for some in this process come first."""
         try:
+            self._hand_over()
+        finally:
+            self._backend.wake_others()
+
+    def _hand_over(self) -> None:
+        """In the thread that knows of new events: fetch for the sessions that wait for some, and wake all who do.
+
+        What goes wrong is met again, and told, by the fetch of the session itself.
+        """
+        try:
             with suppress(Unavailable):  # whoever is next would wait in vain, too
-                for session in tuple(self.sessions):
+                for session in tuple(self.waiting):
                     session.fetch_early()
         finally:
             self.changes.notify()
-            self._backend.wake_others()
 
     def start(self) -> None:
         """Begin to store what is journalled."""
@@ -908,7 +923,7 @@ class EventStream(OutboxStream):
             return self.backend.position_at(time.time())
 
     def _watch(self) -> None:
-        """Start the thread that notices what other processes store; nobody else stores in this very memory."""
+        """Start the thread that hands over what other processes store; nobody else stores in this very memory."""
         if self._watcher is None and not self.url.startswith("memory:"):
             self._watcher = threading.Thread(target=self._watch_backend, name="brain-watcher", daemon=True)
             start_whole(self._watcher)
@@ -920,8 +935,8 @@ class EventStream(OutboxStream):
                 if position is None:
                     position = self.backend.tail()
                     self.changes.notify()
-                elif self.backend.wait(position, 0.5):
-                    position = self._stored_after(position)
+                elif found := self.backend.wait(position, _LONGEST_WATCH):
+                    position = self._hand_over_from_others(found)
             except Exception as error:  # noqa: BLE001  (the thread must live on; the backend's state is logged)
                 if self._stopping.is_set():
                     return  # the backend was closed under it
@@ -932,10 +947,21 @@ class EventStream(OutboxStream):
                 position = None
                 self._stopping.wait(0.2)
 
-    def _stored_after(self, position: str) -> str | None:
-        """Where this process has stored an event after the position, of which its listeners know; None when nowhere."""
-        own = None if self._shipper is None else self._shipper.stored_to
-        return own if own is not None and position_key(own) > position_key(position) else None
+    def _hand_over_from_others(self, found: str) -> str:
+        """Hand over what was found in the stream, but for what this process stores itself; up to where all is known.
+
+        The shipper hands over what it has stored and what came before. This thread would be in its way, and in that of
+        those whom it wakes.
+        """
+        shipper, journal = self._shipper, self._journal
+        assert shipper is not None  # only a stream in memory has none, and is not watched
+        assert journal is not None
+        if journal.next_seq > shipper.stored or position_key(found) <= position_key(shipper.stored_to):
+            self._stopping.wait(_SHIPPER_FIRST)
+        if position_key(found) <= position_key(shipper.stored_to):
+            return shipper.stored_to
+        self._hand_over()
+        return found
 
     def _forked(self) -> None:
         """In a forked child: journal, lock, threads and memberships stay the parent's (see `lock_folder`)."""

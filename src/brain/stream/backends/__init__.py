@@ -155,8 +155,8 @@ class Backend(Protocol):
     def newest_at(self) -> float | None:
         """About when the newest event was stored, in Unix seconds; None when none ever was."""
 
-    def wait(self, after: str, timeout: float) -> bool:
-        """Block until there may be an event after the position; False when `timeout` seconds passed without one."""
+    def wait(self, after: str, timeout: float) -> str:
+        """Block until there is an event after the position; the newest position then, "" after `timeout` seconds."""
 
     def create_group(self, group: str, pattern: str, start: str) -> None:
         """Make the group, reading on from `start` ("" for the start); for one that exists only the pattern is noted."""

@@ -159,10 +159,11 @@ class MemoryBackend:
         with self._lock:
             return self._log[-1].stored_at if self._log else None
 
-    def wait(self, after: str, timeout: float) -> bool:
+    def wait(self, after: str, timeout: float) -> str:
         """As Backend says."""
         with self._lock:
-            return self._changed.wait_for(lambda: self._last > position_number(after), timeout)
+            found = self._changed.wait_for(lambda: self._last > position_number(after), timeout)
+            return str(self._last) if found else ""
 
     def create_group(self, group: str, pattern: str, start: str) -> None:
         """As Backend says."""

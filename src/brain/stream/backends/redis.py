@@ -72,7 +72,7 @@ class RedisBackend:
         """As Backend says."""
         keys, args = (self._events, self._marks, self._identity), (producer, previous, mark, new_token(), *records)
         with self._errors():
-            first = _text(self._link.run_long("append", keys, args, meanwhile))
+            first = _text(self._run("append", keys, args, meanwhile))
         if not first:
             return []
         ms, _, seq = first.partition("-")
@@ -175,17 +175,21 @@ class RedisBackend:
         tail = self.tail()
         return int(tail.partition("-")[0]) / 1000 if tail else None
 
-    def wait(self, after: str, timeout: float) -> bool:
-        """As Backend says."""
+    def wait(self, after: str, timeout: float) -> str:
+        """As Backend says. Only where there is more than one event Redis is asked for the newest."""
         deadline = time.monotonic() + timeout
         while True:
             # In turns shorter than the client's timeout: a server that hangs differs from one with nothing new.
             turn = min(max(0.001, deadline - time.monotonic()), self._link.reply_timeout / 4)
             with self._errors():
-                if self._redis.xread({self._events: after or "0-0"}, count=1, block=max(1, int(turn * 1000))):
-                    return True
+                block = max(1, int(turn * 1000))
+                read = ("XREAD", "COUNT", 2, "BLOCK", block, "STREAMS", self._events, after or "0-0")
+                (found,) = self._link.ask(read)
+            if found:
+                ((_, rows),) = found
+                return (self.tail() if len(rows) > 1 else "") or _text(rows[-1][0])
             if time.monotonic() >= deadline:
-                return False
+                return ""
 
     def create_group(self, group: str, pattern: str, start: str) -> None:
         """As Backend says."""
@@ -316,10 +320,10 @@ class RedisBackend:
     def _fetch_all(self, group: str, consumer: str, limit: int) -> list[Entry]:
         while True:
             # Not MULTI, which a full server refuses. The order does for it: who is a member after reading was one.
-            with self._redis.pipeline(transaction=False) as pipe:
-                pipe.xreadgroup(group, consumer, {self._events: ">"}, count=limit)
-                pipe.hexists(self._members(group), consumer)
-                streams, member = pipe.execute()
+            streams, member = self._link.ask(
+                ("XREADGROUP", "GROUP", group, consumer, "COUNT", limit, "STREAMS", self._events, ">"),
+                ("HEXISTS", self._members(group), consumer),
+            )
             if not member:  # what was just handed out belongs to no member, so another one takes it over
                 raise Fenced(f"group {group!r}: {consumer} is not a member any more")
             rows = streams[0][1] if streams else []

@@ -31,37 +31,39 @@ class Link:
             self.client.set_response_callback(command, _raw)
         self._scripts = {name: self.client.register_script(text) for name, text in SCRIPTS.items()}
 
-    def run(self, script: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """The script's answer."""
-        return self._scripts[script](keys=keys, args=args)
-
-    def run_long(
-        self, script: str, keys: Sequence[str], args: Sequence[Any], meanwhile: Callable[[], None] | None
+    def run(
+        self, script: str, keys: Sequence[str], args: Sequence[Any], meanwhile: Callable[[], None] | None = None
     ) -> Any:
-        """The same with something to do until the answer comes."""
+        """The script's answer; `meanwhile` is something to do until it comes."""
         called = self._scripts[script]
         command = ("EVALSHA", called.sha, len(keys), *keys, *args)
         try:
-            return self._send(command, meanwhile)
+            return self.ask(command, meanwhile=meanwhile)[0]
         except redis.exceptions.NoScriptError:
             self.client.script_load(called.script)
-            return self._send(command, None)
+            return self.ask(command)[0]
 
-    def _send(self, command: Sequence[Any], meanwhile: Callable[[], None] | None) -> Any:
+    def ask(self, *commands: Sequence[Any], meanwhile: Callable[[], None] | None = None) -> list[Any]:
+        """The answers to commands that are sent together, as they come, at a third of the cost of a client's pipeline.
+
+        Raises the first error that the server answers with; the other commands are carried out all the same.
+        """
         pool = self.client.connection_pool
         connection = pool.get_connection()
         try:
-            connection.send_command(*command)
+            connection.send_packed_command(connection.pack_commands(commands))
             if meanwhile is not None:
                 meanwhile()
-            return connection.read_response()
-        except redis.ResponseError:
-            raise
+            answers = [_answer(connection) for _ in commands]
         except BaseException:
             connection.disconnect()  # an answer that comes late must not be taken for that to another command
             raise
         finally:
             pool.release(connection)
+        for answer in answers:
+            if isinstance(answer, redis.ResponseError):
+                raise answer
+        return answers
 
     def close(self) -> None:
         """Cut all connections, also those that another thread is waiting on."""
@@ -90,6 +92,14 @@ class Link:
             if any(sign in text for sign in ("NOGROUP", "requires the key to exist", "no such key")):
                 raise NoGroup("the consumer group does not exist on Redis") from None
             raise Unavailable(explained(error, self.place)) from error
+
+
+def _answer(connection: Any) -> Any:
+    """The next answer, also where it is an error."""
+    try:
+        return connection.read_response()
+    except redis.ResponseError as error:
+        return error
 
 
 def _raw(response: Any, **_: object) -> Any:

@@ -254,11 +254,11 @@ class SQLiteBackend:
         rows = self._query("SELECT stored_at FROM event_times ORDER BY position DESC LIMIT 1")
         return float(rows[0][0]) if rows else None
 
-    def wait(self, after: str, timeout: float) -> bool:
+    def wait(self, after: str, timeout: float) -> str:
         """As Backend says."""
         position = position_number(after)
         deadline = time.monotonic() + timeout
-        while self._last <= position:
+        while self._last <= position:  # else this process has stored one
             self._news.follow()
             try:
                 with self._poller as db:
@@ -266,13 +266,12 @@ class SQLiteBackend:
             except sqlite3.Error as error:
                 raise Unavailable(f"stream: {explained(self.path, error)}") from error
             if row and row[0] > position:
-                break
+                return str(row[0])
             left = deadline - time.monotonic()
             if left <= 0:
-                return False
-            if self._news.wait(min(left, _SAFETY), _POLL) and self._last > position:
-                time.sleep(_POLL)  # this process has stored it, and those who wait for it here go first
-        return True
+                return ""
+            self._news.wait(min(left, _SAFETY), _POLL)
+        return str(self._last)
 
     def create_group(self, group: str, pattern: str, start: str) -> None:
         """As Backend says."""
