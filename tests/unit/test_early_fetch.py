@@ -101,12 +101,12 @@ async def test_a_lease_is_renewed_behind_an_acknowledgement(tmp_path: Path, monk
     lease = 6000.0  # without an acknowledgement it would be renewed after the end of this test
     soon = asyncio.Event()
     calls: list[str] = []
-    sleep = asyncio.sleep
+    others = asyncio.sleep
 
-    async def sleep_until_soon(seconds: float) -> None:
-        await (soon.wait() if seconds == lease / 4 else sleep(seconds))
+    async def until_soon(seconds: float) -> None:
+        await (soon.wait() if seconds == lease / 4 else others(seconds))
 
-    monkeypatch.setattr(asyncio, "sleep", sleep_until_soon)
+    monkeypatch.setattr(asyncio, "sleep", until_soon)
     noted(monkeypatch, "ack", calls)
     noted(monkeypatch, "heartbeat", calls)
     async with EventStream.open(f"sqlite:///{tmp_path}/brain.db", lease=lease) as stream:

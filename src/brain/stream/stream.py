@@ -214,7 +214,7 @@ class EventStream(OutboxStream):
     def _hand_over(self) -> None:
         """In the thread that knows of new events: fetch for the sessions that wait for some, and wake all who do.
 
-        What goes wrong is met again, and told, by the fetch of the session itself.
+        What goes wrong is met again, and reported, by the fetch of the session itself.
         """
         try:
             with suppress(Unavailable):  # whoever is next would wait in vain, too
