@@ -124,23 +124,52 @@ def _command(found: Any, help_text: str) -> Any:
     """A typer.Typer as a group with this help; a function as a single command with its own."""
     if isinstance(found, typer.Typer):
         found.rich_markup_mode = None
-        _keep_records(found)
+        _prepare(found)
         group = get_group(found)
         group.help = help_text
         return group
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    single.command()(_with_records(found))
+    single.command()(_with_good_texts(_with_records(found)))
     return get_command(single)
 
 
-def _keep_records(group: typer.Typer) -> None:
-    """Have each command of the group get what people say in its arguments without the secrets in it."""
+def _prepare(group: typer.Typer) -> None:
+    """Have each command of the group get its arguments as `_with_good_texts` and `_with_records` give them."""
     for command in group.registered_commands:
         if command.callback is not None:
-            command.callback = _with_records(command.callback)
+            command.callback = _with_good_texts(_with_records(command.callback))
     for member in group.registered_groups:
         if member.typer_instance is not None:
-            _keep_records(member.typer_instance)
+            _prepare(member.typer_instance)
+
+
+def _with_good_texts(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The command with every text looked at first: bytes that are no UTF-8 can be stored and sent nowhere.
+
+    It raises typer.BadParameter for those. The path of a file may hold them, since the system's names may.
+    """
+    if getattr(function, "_looks_at_texts", False):
+        return function
+
+    @wraps(function)
+    def with_good_texts(*args: Any, **given: Any) -> Any:
+        for name, value in given.items():
+            for text in value if isinstance(value, list) else [value]:
+                if isinstance(text, str) and not text.isascii() and not _is_encodable(text):
+                    parameter = name.removesuffix("_").replace("_", "-")
+                    raise typer.BadParameter(f"{text!r} is not UTF-8; write it in that encoding", param_hint=parameter)
+        return function(*args, **given)
+
+    vars(with_good_texts)["_looks_at_texts"] = True
+    return with_good_texts
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _with_records(function: Callable[..., Any]) -> Callable[..., Any]:
