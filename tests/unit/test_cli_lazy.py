@@ -61,3 +61,11 @@ def test_a_text_that_is_no_utf_8_is_refused(arguments: list[str], capsys: pytest
         cli.main(arguments)
     assert ended.value.code == 2
     assert "is not UTF-8; write it in that encoding" in capsys.readouterr().err
+
+
+def test_a_number_that_no_database_takes_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (1 << 63, -(1 << 63) - 1):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["policy", "rollback", "--", str(number)])
+        assert ended.value.code == 2
+        assert f"{number} is too large; at most 9223372036854775807 is taken" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from brain import InvalidInput
 from brain.access.client import open_session
 from brain.charter import Pattern
 from brain.connectors.urls import url_parts
+from brain.kit.cli.server import ask_server
 from brain.telemetry.client import _socket_url
 from brain.vision.cameras import is_stream
 
@@ -24,6 +25,13 @@ def test_an_address_that_has_no_parts_is_refused(url: str) -> None:
     ):
         with pytest.raises(InvalidInput, match=f"^{where}: '.*' is no address: "):
             parse()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "redis://127.0.0.1:1/0", "http://[::1"])
+async def test_a_server_has_an_address_of_http(url: str) -> None:
+    """No other can be started with `brain serve`, as a server's is that does not answer."""
+    with pytest.raises(InvalidInput, match=r"--url .*: is no address of a server, such as http"):
+        await ask_server("GET", "/api/me", url=url)
 
 
 def test_an_address_is_taken_apart() -> None:
