@@ -72,6 +72,17 @@ def missing_extra(error: BaseException, what: str, extra: str | None = None) -> 
     return MissingExtra(f"{what}: an import failed: {error}; run: {pip_line(extra)}")
 
 
+IMPORT_FAULTS = (Exception, SystemExit)
+"""What an import of another's module may raise; the last is raised by a script that takes itself for the program."""
+
+
+def import_fault(error: BaseException) -> str:
+    """The words for what such an import raised."""
+    if isinstance(error, SystemExit):
+        return f"it ends the process at its import (SystemExit: {error})"
+    return str(error) or type(error).__name__
+
+
 def _missing(what: str, package: str, *extras: str) -> MissingExtra:
     return MissingExtra(f"{what} needs {package}, which is not installed; run: {pip_line(*extras)}")
 

@@ -115,6 +115,7 @@ FIELD_PARTS = _bound(
     "Twice what the nesting of a value permits; the code made from a rule nests once for each part.",
 )
 PATTERN = _bound("A pattern of `matches`", 10_000, "characters", "It bounds the time that RE2 takes to refuse one.")
+EVENT_PATTERN = _bound("A pattern of event types", 1_000, "characters", "It is matched in the database.")
 
 CONDITIONS = _bound("Conditions of a rule", 1_000, "conditions", "The rule is one function; split it.")
 ALLOW_BYTES = _bound(

@@ -14,6 +14,7 @@ __all__ = ["fault_words", "model_faults", "plain_words"]
 _OWN_WORDS = {"extra_forbidden": "is unknown", "missing": "is missing"}
 _RAISED = re.compile(r"(Value error|Assertion failed), ")
 _SHOULD = re.compile(r"(Input|String|Bytes|List|Tuple|Set|Dictionary|Mapping|Iterable|Value|Number|Data) should ")
+_MAPPING = re.compile(r"a valid dictionary(?: or (?:instance of \w+|object to extract fields from))?")
 _PARSING = re.compile(r", unable to (parse|interpret) .*")
 
 
@@ -25,7 +26,9 @@ def fault_words(found: Mapping[str, Any]) -> str:
 def plain_words(message: str) -> str:
     """The message of such a fault without pydantic's own terms."""
     words = _RAISED.sub("", message, count=1)
-    return _PARSING.sub("", _SHOULD.sub("must ", words, count=1)) if words == message else words
+    if words != message:
+        return words
+    return _PARSING.sub("", _MAPPING.sub("an object of names and values", _SHOULD.sub("must ", words, count=1)))
 
 
 def model_faults(error: ValidationError, whole: str = "the file") -> list[str]:

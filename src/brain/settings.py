@@ -234,6 +234,8 @@ def check_tables(declared: Iterable[Plugin]) -> list[tuple[Plugin, type[BaseMode
     """
     found = [(plugin, model) for plugin in declared if (model := plugin.settings_model()) is not None]
     for plugin, model in found:
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            raise InvalidInput(f"plug-in {plugin.name}: {plugin.settings} is {model!r}; make it a pydantic BaseModel")
         _check_defaults(plugin, model)
     if taken := sorted({plugin.name for plugin, _ in found} & CoreSettings.model_fields.keys()):
         raise InvalidInput(f"plug-in {taken[0]!r}: a setting has this name already; the plug-in needs another")

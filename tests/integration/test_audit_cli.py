@@ -77,6 +77,11 @@ def test_verify_from_a_checkpoint_that_was_kept(brain: Command, folder: Path) ->
     refused = brain("audit", "verify", "--from-checkpoint", "kept")
     assert refused.code == 2
     assert "altered" in refused.err
+    kept.write_bytes(b"")
+    for arguments in (["verify", "--from-checkpoint", "kept"], ["consistency", "kept"]):
+        refused = brain("audit", *arguments)
+        assert refused.code == 2
+        assert "kept: is no checkpoint as `brain audit checkpoint` writes it: note: needs a text" in refused.err
 
 
 def test_a_proof_is_checked_with_nothing_but_the_public_key(brain: Command, folder: Path, tmp_path: Path) -> None:

@@ -15,6 +15,9 @@ from support.command import Ran, start
 MODULES = {
     "sound.py": "from brain.plugins import Plugin\nPLUGIN = Plugin(name='twice', purpose='x')\n",
     "divides.py": "1 / 0\n",
+    "ends.py": "import sys\nsys.exit(3)\n",
+    "takes.py": "from brain.plugins import Plugin\nfrom brain.policy.events import EVENTS\n"
+    "PLUGIN = Plugin(name='a_taker', purpose='x', events='takes')\n",
     "no_plugin.py": "PLUGIN = 7\n",
     "asks.py": "from pydantic import BaseModel\nfrom brain.plugins import Plugin\n"
     "class Table(BaseModel):\n    city: str\n"
@@ -24,6 +27,12 @@ MODULES = {
 BROKEN = [
     ("brain.plugins", "weather = no_such_module:PLUGIN", "no_such_module:PLUGIN of broken cannot be loaded"),
     ("brain.plugins", "weather = divides:PLUGIN", "divides:PLUGIN of broken cannot be loaded: division by zero"),
+    ("brain.plugins", "weather = ends:PLUGIN", "cannot be loaded: it ends the process at its import (SystemExit: 3)"),
+    (
+        "brain.plugins",
+        "a_taker = takes:PLUGIN",
+        "plug-in a_taker: event type policy.rule_evaluated is declared by policy too",
+    ),
     ("brain.plugins", "weather = no_plugin:PLUGIN", "is of the type int; name a Plugin there"),
     ("brain.plugins", "one = sound:PLUGIN\ntwo = sound:PLUGIN", "plug-in 'twice' is installed twice"),
     ("brain.plugins", "silent = silent:PLUGIN", "events names 'divides:EVENTS', which cannot be imported"),

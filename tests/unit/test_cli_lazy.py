@@ -48,3 +48,24 @@ def test_a_command_that_is_not_there_breaks_no_other(
         "plug-in weather: commands.weather names 'brain_no_such:app', which cannot be imported"
         in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["incidents", "open", "fire \udcff"], ["audit", "search", "--agent", "\udcff"], ["worker", "audit", "\udcff"]],
+    ids=["argument", "option", "list"],
+)
+def test_a_text_that_is_no_utf_8_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A terminal with another encoding sends such bytes; they could be stored nowhere."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    assert "is not UTF-8; write it in that encoding" in capsys.readouterr().err
+
+
+def test_a_number_that_no_database_takes_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (1 << 63, -(1 << 63) - 1):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["policy", "rollback", "--", str(number)])
+        assert ended.value.code == 2
+        assert f"{number} is too large; at most 9223372036854775807 is taken" in capsys.readouterr().err

@@ -178,3 +178,7 @@ def test_many_rules_match_as_few_do() -> None:
     for n in (0, 7, 59):
         found, _ = many.match(Record({"a": f"host-{n}"}, KIND, 1.0, "e"))
         assert [one.about.title for one in found] == [f"r{n}"]
+
+
+def test_a_document_that_is_no_object_is_no_rule() -> None:
+    assert problems("a text") == ["is no Sigma rule: write an object with title, logsource and detection"]

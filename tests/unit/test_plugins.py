@@ -15,6 +15,7 @@ from brain import EventType, Frequency, InvalidInput, Priority
 from brain.errors import Unavailable
 from brain.kit.protocols import required_guard
 from brain.plugins import Command, Component, Plugin, PluginContext, View, plugins
+from brain.settings import check_tables
 from brain.testing import check_plugin
 
 
@@ -54,6 +55,15 @@ async def answers_none(context: PluginContext) -> AsyncIterator[Component]:
     yield Component(checks={"weather": lambda: None})  # type: ignore[dict-item, return-value]
 
 
+def opens_nothing(context: PluginContext) -> int:
+    return 3
+
+
+@asynccontextmanager
+async def yields_nothing(context: PluginContext) -> AsyncIterator[None]:
+    yield
+
+
 EVENTS = [event_type("weather.wind_measured")]
 
 
@@ -91,6 +101,8 @@ def test_a_plugin_that_is_not_installed_can_be_checked() -> None:
         ({"open": "weather_declared:no"}, "open names 'weather_declared:no', which cannot be imported"),
         ({"open": "weather_declared:fails"}, "open: weather_declared:fails raised RuntimeError: no barometer"),
         ({"open": "weather_declared:answers_none"}, "the check 'weather' answers None, not a text"),
+        ({"open": "weather_declared:opens_nothing"}, "opens_nothing gives 3; put @asynccontextmanager above it"),
+        ({"open": "weather_declared:yields_nothing"}, "yields_nothing yields None; yield a brain.plugins.Component"),
         ({"open": None}, "listens: events are wanted, but open names nothing that consumes them"),
         ({"listens": ("Weather storms",)}, "Weather storms"),
         ({"commands": {"wind": Command("weather_declared:no", "Wind.")}}, "commands.wind names"),
@@ -116,10 +128,12 @@ def test_each_fault_is_named(declared: dict[str, Any], fault: str) -> None:
         ([*EVENTS, *EVENTS], "weather.wind_measured is declared twice"),
         ([event_type("weather.wind_measured", {"station": 7})], "payload of weather.wind_measured"),
         ([event_type("Weather")], "type"),
+        ([*EVENTS, "weather.storm"], "weather_declared:EVENTS has 'weather.storm'; give a tuple with an EventType"),
+        (7, "weather_declared:EVENTS has 7; give a tuple with an EventType for each type"),
     ],
-    ids=["another's", "twice", "example", "name"],
+    ids=["another's", "twice", "example", "name", "text", "number"],
 )
-def test_faults_of_events_are_named(monkeypatch: pytest.MonkeyPatch, events: list[Any], fault: str) -> None:
+def test_faults_of_events_are_named(monkeypatch: pytest.MonkeyPatch, events: Any, fault: str) -> None:
     monkeypatch.setattr(sys.modules[__name__], "EVENTS", events)
     with pytest.raises(AssertionError) as caught:
         check_plugin(weather())
@@ -136,6 +150,31 @@ def test_faults_of_events_are_named(monkeypatch: pytest.MonkeyPatch, events: lis
 def test_a_declaration_without_a_usable_name_or_purpose_is_refused(declared: dict[str, str], fault: str) -> None:
     with pytest.raises(InvalidInput, match=fault):
         Plugin(**{"purpose": "Warns of storms.", **declared})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("declared", "fault"),
+    [
+        ({"listens": "weather.*"}, "listens is the text 'weather.*'; write a tuple, with a comma: ('weather.*',)"),
+        ({"listens": (7,)}, "listens is (7,); write a tuple of texts"),
+        ({"formerly": "wind"}, "formerly is the text 'wind'; write a tuple, with a comma: ('wind',)"),
+        ({"settings": Strict}, "settings is <class '"),
+        ({"open": opens}, "name it by a text, such as 'my_package.my_module:name'"),
+        ({"commands": {"wind": "weather:app"}}, "commands: 'wind' is 'weather:app'; write Command("),
+        ({"view": "weather:page"}, "view is 'weather:page'; write View('Title', 'my_package:folder')"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_field_of_another_type_is_refused_where_it_is_declared(declared: dict[str, Any], fault: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        weather(**declared)
+    assert str(refused.value).startswith("plug-in weather: ")
+    assert fault in str(refused.value)
+
+
+def test_a_table_that_is_no_model_is_named() -> None:
+    with pytest.raises(InvalidInput, match=r"weather: weather_declared:opens is <function .*; make it a pydantic Base"):
+        check_tables([weather(settings="weather_declared:opens")])
 
 
 def test_a_view_stands_in_a_section_of_the_page() -> None:

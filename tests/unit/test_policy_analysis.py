@@ -76,9 +76,10 @@ def test_duplicates() -> None:
     assert found(one, rule("two", "ALLOW", ("action", "==", "x"), GUEST, mode="shadow")) == []
 
 
-def test_an_allow_that_wants_an_approval_asks_nobody() -> None:
+def test_an_allow_or_a_denial_that_wants_an_approval_asks_nobody() -> None:
     wanted = {"requires_approval": True}
-    assert found(rule("a", "ALLOW", GUEST, metadata=wanted)) == [("never-asks", "a", None)]
+    for effect in ("ALLOW", "DENY"):
+        assert found(rule("a", effect, GUEST, metadata=wanted)) == [("never-asks", "a", None)]
     assert found(rule("a", "AUDIT", GUEST, metadata=wanted), rule("b", "ALLOW", ("action", "==", "x"))) == []
 
 

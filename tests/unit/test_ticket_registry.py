@@ -9,6 +9,7 @@ import pytest
 
 from brain.connectors import tickets
 from brain.connectors.jira import Jira
+from brain.connectors.notifiers import Notifier
 from brain.connectors.registry import Registry
 from brain.connectors.servicenow import ServiceNow
 from brain.connectors.tickets import TicketSystem, ticket_systems
@@ -68,3 +69,15 @@ def test_a_kind_with_the_name_of_something_else_is_refused(monkeypatch: pytest.M
     monkeypatch.setattr(settings, "ticket_systems", lambda: {kind: Jira})
     with pytest.raises(InvalidInput, match=f"ticket system '{kind}': this name is reserved"):
         settings._incident_settings()
+
+
+def test_a_kind_that_two_packages_have_taken_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = '[project.entry-points."brain.notifiers"]\nslack = "brain.connectors.email:Email"\n'
+    install(tmp_path, f'[project]\nname = "pager-of-a-test"\nversion = "1.0"\n{points}', {})
+    monkeypatch.syspath_prepend(tmp_path)
+    registry: Registry[Notifier[Any]] = Registry("brain.notifiers", Notifier, "notifier")
+    assert registry.find("webhook").__name__ == "Webhook"
+    with pytest.raises(
+        InvalidInput, match=r"notifier kind 'slack': both brain\.connectors\.email:Email and .*; remove"
+    ):
+        registry.find("slack")

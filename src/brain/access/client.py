@@ -6,11 +6,11 @@ import secrets
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from brain.access.agent_models import HANDSHAKE
 from brain.access.http_signatures import Asked, signed_headers
 from brain.access.private_keys import read_private_key
+from brain.connectors.urls import url_parts
 from brain.errors import InvalidInput, Unavailable
 from brain.extras import needs
 from brain.kit.cli.server import refusal
@@ -25,7 +25,7 @@ def open_session(url: str, key_file: Path) -> dict[str, Any]:
     with needs("a session of an agent", "connectors"):
         import httpx
 
-    parts = urlsplit(url)
+    parts = url_parts(url, "url")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InvalidInput(f"url: {url!r} is not the address of a server, such as http://127.0.0.1:8765")
     base = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from brain import limits
 from brain.errors import InvalidInput
 
 _PATTERN = re.compile(r"[a-z0-9_.*]+").fullmatch
@@ -21,6 +22,8 @@ class Pattern:
         for text in self._texts or ("",):
             if not isinstance(text, str) or not _PATTERN(text):
                 raise InvalidInput(f"pattern: {text!r} is not made of a-z, 0-9, _, . and *; try threat.* or *")
+            if len(text) > limits.EVENT_PATTERN:
+                raise InvalidInput(f"pattern: it has {len(text)} characters; at most {limits.EVENT_PATTERN} are taken")
         alternatives = "|".join(re.escape(text).replace(r"\*", ".*") for text in self._texts)
         self._match = re.compile(alternatives).fullmatch
         self._known: dict[str, bool] = {}

@@ -24,6 +24,7 @@ with needs("the command `brain`"):
     from typer.core import TyperCommand, TyperGroup
     from typer.main import get_command, get_group
 
+_LARGEST = (1 << 63) - 1
 USAGE_EXIT = 2
 """Exit code for faults that the user can mend: wrong usage, bad input, an unknown id, a part that does not answer."""
 
@@ -124,23 +125,53 @@ def _command(found: Any, help_text: str) -> Any:
     """A typer.Typer as a group with this help; a function as a single command with its own."""
     if isinstance(found, typer.Typer):
         found.rich_markup_mode = None
-        _keep_records(found)
+        _prepare(found)
         group = get_group(found)
         group.help = help_text
         return group
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    single.command()(_with_records(found))
+    single.command()(_with_good_values(_with_records(found)))
     return get_command(single)
 
 
-def _keep_records(group: typer.Typer) -> None:
-    """Have each command of the group get what people say in its arguments without the secrets in it."""
+def _prepare(group: typer.Typer) -> None:
+    """Have each command of the group get its arguments as `_with_good_values` and `_with_records` give them."""
     for command in group.registered_commands:
         if command.callback is not None:
-            command.callback = _with_records(command.callback)
+            command.callback = _with_good_values(_with_records(command.callback))
     for member in group.registered_groups:
         if member.typer_instance is not None:
-            _keep_records(member.typer_instance)
+            _prepare(member.typer_instance)
+
+
+def _with_good_values(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The command with every value looked at first: no database takes bytes that are no UTF-8, or numbers of 9 bytes.
+
+    It raises typer.BadParameter for those. The path of a file may hold such bytes, since the system's names may.
+    """
+    if getattr(function, "_looks_at_values", False):
+        return function
+
+    @wraps(function)
+    def with_good_values(*args: Any, **given: Any) -> Any:
+        for name, value in given.items():
+            for one in value if isinstance(value, list) else [value]:
+                if (fault := _unstorable(one)) is not None:
+                    raise typer.BadParameter(fault, param_hint=name.removesuffix("_").replace("_", "-"))
+        return function(*args, **given)
+
+    vars(with_good_values)["_looks_at_values"] = True
+    return with_good_values
+
+
+def _unstorable(value: object) -> str | None:
+    if isinstance(value, int) and not -_LARGEST - 1 <= value <= _LARGEST:
+        return f"{value} is too large; at most {_LARGEST} is taken"
+    try:
+        value.encode() if isinstance(value, str) else None
+    except UnicodeEncodeError:
+        return f"{value!r} is not UTF-8; write it in that encoding"
+    return None
 
 
 def _with_records(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator
+
+from brain.errors import InvalidInput
+
+
+def url_parts(url: str, where: str) -> SplitResult:
+    """The parts of an address. Raises InvalidInput, which begins with `where`, for one that has none: `http://[`."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  (it is looked at when it is asked for)
+    except ValueError as error:
+        raise InvalidInput(f"{where}: {url!r} is no address: {error}") from error
+    return parts
 
 
 def is_loopback(host: str) -> bool:

@@ -33,6 +33,8 @@ def parse_documents(documents: Sequence[Any], path: str) -> tuple[list[Detection
     with needs("detections: reading Sigma rules", "detections"):
         from sigma.collection import SigmaCollection
         from sigma.exceptions import SigmaError
+    if not all(isinstance(document, dict) for document in documents):
+        return [], [Problem(path, "", "is no Sigma rule: write an object with title, logsource and detection")]
     try:
         collection = SigmaCollection.from_dicts([*documents], collect_errors=True, resolve_references=False)
     except SigmaError as error:

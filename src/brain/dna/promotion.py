@@ -103,7 +103,7 @@ class RolloutService:
             return await self._transactions.read(lambda db: find_rollout(db, made))
         runs = await self._transactions.read(lambda db: active_rollout(db, agent_id))
         if runs is None:
-            raise NotFound(f"agent {agent_id} has no promoted genome")
+            raise NotFound(f"agent {agent_id!r} has no promoted genome; brain dna promote lets one run")
         await self._decide(by, ROLL_BACK, agent_id, {"from": runs.snapshot_id, "to": snapshot_id})
 
         def take_back(change: Change) -> Rollout:
@@ -127,7 +127,7 @@ class RolloutService:
         def query(db: Connection) -> Current:
             rollout = active_rollout(db, agent_id)
             if rollout is None:
-                raise NotFound(f"agent {agent_id} has no promoted genome; brain dna promote lets one run")
+                raise NotFound(f"agent {agent_id!r} has no promoted genome; brain dna promote lets one run")
             candidate = rollout.takes(instance)
             id = rollout.snapshot_id if candidate else rollout.from_snapshot_id
             snapshot = find_snapshot(db, id or rollout.snapshot_id)

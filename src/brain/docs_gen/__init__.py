@@ -48,10 +48,10 @@ def modules() -> Sequence[PluginDocs]:
         events = plugin.event_types()
         if plugin.events is None or not events:
             continue
-        package = plugin.events.rpartition(".")[0]
+        package = plugin.events.rpartition(".")[0] or plugin.events  # a module that is in no package stands for itself
         overview = (importlib.import_module(package).__doc__ or "").strip()
         scenarios: tuple[Scenario, ...] = ()
-        if find_spec(f"{package}.scenarios") is not None:
+        if package != plugin.events and find_spec(f"{package}.scenarios") is not None:
             module = importlib.import_module(f"{package}.scenarios")
             overview, scenarios = module.OVERVIEW, module.SCENARIOS
         found.append(PluginDocs(plugin.name, overview, events, scenarios))

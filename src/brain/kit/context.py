@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from brain.errors import Unavailable
+from brain.errors import InvalidInput, Unavailable
 from brain.kit.database import database_url, default_database, open_database
 from brain.kit.database_identity import check_groups, release_groups
 from brain.logs import Log, include_structlog
@@ -95,7 +95,7 @@ class _NotOpened:
 async def open_plugin(plugin: Plugin, context: PluginContext) -> AsyncIterator[Component]:
     """The plug-in opened on these parts; an empty Component for one that opens nothing.
 
-    Raises InvalidInput when its `open` cannot be imported, and whatever its opening raises.
+    Raises InvalidInput when its `open` cannot be imported, or gives something else, and whatever its opening raises.
     """
     opener = plugin.opener()
     include_structlog()
@@ -103,8 +103,14 @@ async def open_plugin(plugin: Plugin, context: PluginContext) -> AsyncIterator[C
         yield Component()
         return
     async with AsyncExitStack() as opened:
+        where = f"plug-in {plugin.name}: {plugin.open}"
         try:
-            component = await opened.enter_async_context(opener(context))
+            opening = opener(context)
+            if not isinstance(opening, AbstractAsyncContextManager):
+                raise InvalidInput(f"{where} gives {opening!r}; put @asynccontextmanager above it")
+            component = await opened.enter_async_context(opening)
+            if not isinstance(component, Component):
+                raise InvalidInput(f"{where} yields {component!r}; yield a brain.plugins.Component")
         except Exception as error:
             error.add_note(f"plug-in {plugin.name} was being opened by {plugin.open}")
             raise

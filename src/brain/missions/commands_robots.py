@@ -56,7 +56,7 @@ def check(
         print_json(found)
     else:
         for file, faults in found.items():
-            print_text(printable(f"{file}: {'no fault' if not faults else f'{len(faults)} faults'}"))
+            print_text(printable(f"{file}: {len(faults) or 'no'} fault{'s' * (len(faults) > 1)}"))
             for fault in faults:
                 print_text(printable(f"  {fault}"))
     raise typer.Exit(1 if any(found.values()) else 0)

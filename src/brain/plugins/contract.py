@@ -6,7 +6,7 @@ What costs time to import is named as `"module:attribute"` and imported when it 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from brain.errors import InvalidInput
-from brain.extras import missing_extra
+from brain.extras import IMPORT_FAULTS, import_fault, missing_extra
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -120,6 +120,25 @@ class Plugin:
             )
         if not self.purpose.strip():
             raise InvalidInput(f"plug-in {self.name}: purpose is empty; say in one sentence what it is for")
+        for fault in self._misshapen():
+            raise InvalidInput(f"plug-in {self.name}: {fault}")
+
+    def _misshapen(self) -> Iterator[str]:
+        """What is not of its type, each with what to write: Python takes anything, and it would fail far from here."""
+        for name in ("events", "settings", "open", "files"):
+            if not isinstance(value := getattr(self, name), str | None):
+                yield f"{name} is {value!r}; name it by a text, such as 'my_package.my_module:name'"
+        for name in ("listens", "formerly"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                yield f"{name} is the text {value!r}; write a tuple, with a comma: ({value!r},)"
+            elif not all(isinstance(one, str) for one in value):
+                yield f"{name} is {value!r}; write a tuple of texts"
+        for name, command in self.commands.items():
+            if not isinstance(command, Command):
+                yield f"commands: {name!r} is {command!r}; write Command('my_package.my_module:app', 'One sentence.')"
+        if not isinstance(self.view, View | None):
+            yield f"view is {self.view!r}; write View('Title', 'my_package:folder')"
 
     @property
     def group(self) -> str:
@@ -132,8 +151,16 @@ class Plugin:
         return bool(self.listens)
 
     def event_types(self) -> tuple[EventType[Any], ...]:
-        """The event types that it declares. Raises InvalidInput when its module cannot be imported."""
-        return () if self.events is None else tuple(self._loaded("events", f"{self.events}:EVENTS"))
+        """The event types that it declares. Raises InvalidInput when its module cannot be imported, or has others."""
+        from brain.charter import EventType
+
+        found = () if self.events is None else self._loaded("events", f"{self.events}:EVENTS")
+        if not isinstance(found, Iterable) or (wrong := [one for one in found if not isinstance(one, EventType)]):
+            shown = repr(wrong[0]) if isinstance(found, Iterable) else repr(found)
+            raise InvalidInput(
+                f"plug-in {self.name}: {self.events}:EVENTS has {shown}; give a tuple with an EventType for each type"
+            )
+        return tuple(found)
 
     def settings_model(self) -> type[BaseModel] | None:
         """The model of its settings table. Raises InvalidInput when it cannot be imported."""
@@ -167,11 +194,11 @@ class Plugin:
         module, _, attribute = reference.partition(":")
         try:
             return getattr(import_module(module), attribute)
-        except Exception as error:
+        except IMPORT_FAULTS as error:
             if (missing := missing_extra(error, f"plug-in {self.name}: {where}")) is not None:
                 raise missing from error
             raise InvalidInput(
-                f"plug-in {self.name}: {where} names {reference!r}, which cannot be imported: {error}"
+                f"plug-in {self.name}: {where} names {reference!r}, which cannot be imported: {import_fault(error)}"
             ) from error
 
 

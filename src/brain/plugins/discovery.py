@@ -8,11 +8,12 @@ from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any
 
 from brain.errors import InvalidInput
+from brain.extras import IMPORT_FAULTS, import_fault
 from brain.logs import Log
 from brain.plugins.contract import Plugin
 from brain.plugins.former import GROUPS as FORMER_GROUPS
 from brain.plugins.former import former_plugin, former_points
-from brain.plugins.own import metadata_fault, points
+from brain.plugins.own import is_own, metadata_fault, points
 
 if TYPE_CHECKING:
     from brain.charter import EventType
@@ -71,9 +72,9 @@ def _source(point: EntryPoint) -> str:
 def _load(point: EntryPoint) -> Plugin:
     try:
         plugin = point.load()
-    except Exception as error:
+    except IMPORT_FAULTS as error:
         raise InvalidInput(
-            f"plug-in {point.name!r}: {_source(point)} cannot be loaded: {error}; repair or remove it"
+            f"plug-in {point.name!r}: {_source(point)} cannot be loaded: {import_fault(error)}; repair or remove it"
         ) from error
     if not isinstance(plugin, Plugin):
         kind = type(plugin).__name__
@@ -93,10 +94,11 @@ def check_running(names: Sequence[str]) -> None:
 @cache
 def catalogue() -> Mapping[str, EventType[Any]]:
     """Every declared event type by name. Those of a plug-in that cannot be imported are left out, and so is a type that
-    another plug-in has declared; `plugin_faults` has both.
+    another plug-in has declared; `plugin_faults` has both. What this package declares, no other one takes from it.
     """
     found: dict[str, EventType[Any]] = {}
-    for plugin in plugins().values():
+    declarer: dict[str, str] = {}
+    for plugin in sorted(plugins().values(), key=lambda plugin: not is_own(plugin.name)):
         try:
             types = plugin.event_types()
         except InvalidInput as error:
@@ -104,7 +106,8 @@ def catalogue() -> Mapping[str, EventType[Any]]:
             continue
         for declared in types:
             if declared.name in found:
-                _leave_out(f"plug-in {plugin.name}: event type {declared.name} is declared by another one; rename it")
+                other = "twice" if declarer[declared.name] == plugin.name else f"by {declarer[declared.name]} too"
+                _leave_out(f"plug-in {plugin.name}: event type {declared.name} is declared {other}; rename it")
             else:
-                found[declared.name] = declared
+                found[declared.name], declarer[declared.name] = declared, plugin.name
     return found

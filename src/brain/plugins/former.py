@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from brain.errors import InvalidInput
+from brain.extras import IMPORT_FAULTS, import_fault
 from brain.plugins.contract import Component, Plugin, PluginContext
 from brain.plugins.own import installed
 
@@ -88,9 +89,9 @@ def former_plugin(point: EntryPoint) -> FormerPlugin:
     try:
         words = (import_module(package).__doc__ or "").strip().partition("\n")[0]
         events, api = _there(f"{package}.events"), _there(f"{package}.api")
-    except Exception as error:
+    except IMPORT_FAULTS as error:
         raise InvalidInput(
-            f"plug-in {point.name!r}: {package} cannot be loaded: {error}; repair or remove its package"
+            f"plug-in {point.name!r}: {package} cannot be loaded: {import_fault(error)}; repair or remove its package"
         ) from error
     return FormerPlugin(
         name=point.name,

@@ -81,6 +81,11 @@ def _own_plugins() -> Mapping[str, str]:
     return found
 
 
+def is_own(name: str) -> bool:
+    """Whether the plug-in of this name is in this package."""
+    return name in _own_plugins()
+
+
 def _places(folder: pkgutil.ModuleInfo) -> Sequence[str]:
     finder: Any = folder.module_finder
     spec = finder.find_spec(f"brain.{folder.name}")

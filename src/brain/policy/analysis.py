@@ -118,8 +118,8 @@ def _alone(rule: Rule, now: float, known: Sequence[str]) -> Iterable[RuleFinding
             yield RuleFinding(
                 "never-matches", rule.id, None, f"its conditions exclude each other: {one}, and {other}{where}"
             )
-    if rule.effect is Effect.ALLOW and rule.metadata.get("requires_approval"):
-        message = "an ALLOW asks nobody, whatever requires_approval says; give it the effect AUDIT or WARN"
+    if rule.metadata.get("requires_approval") and not rule.requires_approval:
+        message = f"of effect {rule.effect} it asks nobody, whatever requires_approval says; make it AUDIT or WARN"
         yield RuleFinding("never-asks", rule.id, None, message)
     if rule.has_expired(now):
         yield RuleFinding("expired", rule.id, None, "its time is over: expires_at is past")

@@ -21,6 +21,7 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
+from brain.connectors.urls import url_parts
 from brain.errors import BrainError, Conflict, InvalidInput, Unavailable
 from brain.extras import needs
 from brain.stream.retry import Backoff
@@ -238,7 +239,7 @@ def _query(run: str | None, interval: float | None) -> dict[str, str]:
 
 
 def _socket_url(url: str, path: str, query: Mapping[str, str]) -> str:
-    parts = urlsplit(url)
+    parts = url_parts(url, "url")
     if parts.scheme not in ("http", "https"):
         raise InvalidInput(f"url: {url!r} must begin with http:// or https://")
     scheme = "wss" if parts.scheme == "https" else "ws"

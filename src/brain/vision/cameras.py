@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
+from brain.connectors.urls import url_parts
 from brain.errors import InvalidInput
 from brain.vision.settings import VisionSettings
 
@@ -69,8 +69,8 @@ def check_camera(camera: Camera, settings: VisionSettings) -> None:
 
 
 def is_stream(source: str) -> bool:
-    """Whether it is an address of RTSP. Raises InvalidInput for one that has a password in it."""
-    parts = urlsplit(source)
+    """Whether it is an address of RTSP. Raises InvalidInput for one that is no address, or has a password in it."""
+    parts = url_parts(source, "source")
     if parts.scheme not in ("rtsp", "rtsps"):
         return False
     if "@" in parts.netloc or not parts.netloc:

@@ -32,6 +32,7 @@ from brain.audit.commands.options import (
 from brain.audit.commands.retention import hold_app, prune, redact
 from brain.audit.commands.witness import witness as run_witness
 from brain.audit.commands.witness import witnesses as list_witnesses
+from brain.errors import InvalidInput
 from brain.kit.cli.common import (
     DatabaseOption,
     JsonOption,
@@ -77,9 +78,8 @@ def verify(
     from brain.audit.local_checkpoint import read_note
     from brain.audit.open import checkpoint_path, open_key
     from brain.audit.verify import verify as verify_log
-    from brain.kit.documents import read_bytes
 
-    kept = read_bytes(from_checkpoint) if from_checkpoint is not None else None
+    kept = _read_kept(from_checkpoint) if from_checkpoint is not None else None
     with opened(stream, database) as (engine, settings):
         known = parse_key(key) if key is not None else open_key(engine, settings)
         with show_progress("entries") as progress:
@@ -116,12 +116,25 @@ def consistency(
 ) -> None:
     """Write a proof that the log continues a kept checkpoint, which `verify-proof` checks without the log."""
     from brain.audit import proofs
-    from brain.kit.documents import read_bytes
 
-    note = read_bytes(kept)
+    note = _read_kept(kept)
     with opened(stream, database) as (engine, settings):
         proof = proofs.prove_consistency(engine, note, settings.quorum)
     write_out(output, proofs.encode(proof))
+
+
+def _read_kept(file: Path) -> bytes:
+    """A checkpoint that somebody kept. Raises InvalidInput, which names the file, for one that is none."""
+    from brain.audit.checkpoint import Checkpoint
+    from brain.audit.note import BadNote, split_note
+    from brain.kit.documents import read_bytes
+
+    note = read_bytes(file)
+    try:
+        Checkpoint.parse(split_note(note)[0])
+    except BadNote as error:
+        raise InvalidInput(f"{file}: is no checkpoint as `brain audit checkpoint` writes it: {error}") from error
+    return note
 
 
 @app.command("verify-proof")

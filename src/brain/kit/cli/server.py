@@ -33,8 +33,10 @@ async def ask_server(
             base_url=base, headers=headers, timeout=seconds, trust_env=False, verify=verify
         ) as client:
             answer = await client.request(method, path, json=body)
-    except httpx.InvalidURL as error:
-        raise InvalidInput(f"--url {base}: {error}") from error
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise InvalidInput(
+            f"--url {base}: is no address of a server, such as http://127.0.0.1:8765: {error}"
+        ) from error
     except httpx.HTTPError as error:
         words = f"no server answers at {base}: {type(error).__name__}"
         raise Unavailable(f"{words}; start one with brain serve, or name it with --url") from error
