@@ -26,6 +26,7 @@ with needs(__name__):
         NoDecode,
         PydanticBaseSettingsSource,
         SettingsConfigDict,
+        SettingsError,
         TomlConfigSettingsSource,
     )
 
@@ -179,7 +180,10 @@ class CoreSettings(BaseSettings):
     def _known_consumers(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         renamed = former_names()
         names = tuple(renamed.get(name, name) for name in names)
-        check_running(names)
+        try:
+            check_running(names)
+        except InvalidInput as error:
+            raise ValueError(str(error)) from error
         return names
 
     @field_validator("api_key")
@@ -316,13 +320,15 @@ def _loaded(given: Mapping[str, Any]) -> CoreSettings:
         model = model_with(plugin for plugin in plugins().values() if plugin.name in set_in)
         if not unknown_variables(_with_new_variables(os.environ), PREFIX, model):
             return model(**given)
-    except ValidationError:
+    except (ValidationError, SettingsError):
         pass  # read again with every table, so that each fault is named with the nearest of all settings
     return _all_tables(given)
 
 
 def _tables_in_file() -> dict[str, Any]:
     """The tables of the settings file, none where there is no file. Raises InvalidInput."""
+    if Path(FILE).is_dir():  # pydantic would go on as if there was none
+        raise InvalidInput(f"{FILE}: is a folder; make it a file, or take it away")
     try:
         return TomlConfigSettingsSource(CoreSettings, Path(FILE)).toml_data
     except OSError as error:
@@ -343,11 +349,22 @@ def _all_tables(given: Mapping[str, Any]) -> CoreSettings:
         found = error.errors(include_url=False)
         faults = [_fault(one["loc"], one["type"], fault_words(one), given) for one in found]
         raise InvalidInput("the settings are not usable", [*faults, *unknown.values()]) from error
+    except SettingsError as error:
+        raise InvalidInput("the settings are not usable", [_no_json(error), *unknown.values()]) from error
     for variable in secret_variables(settings):
         unknown.pop(variable, None)
     if unknown:
         raise InvalidInput("the settings are not usable", list(unknown.values()))
     return settings
+
+
+def _no_json(error: SettingsError) -> str:
+    """The fault of a variable whose value should be JSON: the error names the setting, in its text alone."""
+    name = str(error).partition('"')[2].partition('"')[0]
+    whole = f"{PREFIX}{name}".upper()
+    set_in = [one for one in os.environ if one.upper() == whole or one.upper().startswith(f"{whole}__")]
+    where = " or ".join(sorted(set_in)) or whole
+    return f"{name} (from {where}): is no JSON; write an object, or a variable for each setting in it"
 
 
 def _variables_set() -> set[str]:

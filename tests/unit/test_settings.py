@@ -253,3 +253,27 @@ def test_a_whole_table_in_a_variable_of_the_former_name_is_read(
     monkeypatch.setenv("BRAIN_SOC", '{"public_url": "https://old.example"}')
     assert load_settings().alerting.public_url == "https://old.example"
     assert "variable=BRAIN_SOC now=BRAIN_ALERTING" in caplog.text
+
+
+def test_a_variable_of_a_table_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch, empty_folder: Path) -> None:
+    for variable in ("BRAIN_ALERTING", "BRAIN_ALERTING__NOTIFIERS"):
+        with monkeypatch.context() as environment:
+            environment.setenv(variable, "x")
+            with pytest.raises(InvalidInput) as caught:
+                load_settings()
+        assert caught.value.faults == (
+            f"alerting (from {variable}): is no JSON; write an object, or a variable for each setting in it",
+        )
+
+
+def test_a_folder_in_the_place_of_the_file_is_refused(empty_folder: Path) -> None:
+    (empty_folder / "brain.toml").mkdir()
+    with pytest.raises(InvalidInput, match=r"brain\.toml: is a folder; make it a file, or take it away"):
+        load_settings()
+
+
+def test_a_name_in_consumers_that_is_unknown_is_said_with_its_setting(empty_folder: Path) -> None:
+    (empty_folder / "brain.toml").write_text('consumers = ["audt"]')
+    with pytest.raises(InvalidInput) as caught:
+        load_settings()
+    assert caught.value.faults[0].startswith("consumers (from BRAIN_CONSUMERS or brain.toml): plug-in 'audt' is not")
