@@ -26,7 +26,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "connectors": ("httpx", "aiosmtplib"),
     "redis": ("redis",),
     "yaml": ("yaml",),
-    "fast": ("httptools", "uvloop"),
+    "fast": ("httptools", "uvloop", "isal"),
     "postgres": ("psycopg",),
     "mcp": ("mcp", "jsonschema"),
     "otlp": ("opentelemetry",),

@@ -81,6 +81,28 @@ def test_a_changed_rule_and_another_meta_are_in_the_next_event() -> None:
     assert found == [("Clerks", None), ("Clerks, new", "req-2"), ("Clerks, new", None)]
 
 
+def test_each_event_of_one_asker_has_its_own_decision_and_meta() -> None:
+    """What stands behind the asker is remembered of one decision and one meta; here both change, and come again."""
+    careful = Recorder()
+    large = Rule(id="large", name="Large", effect="DENY", priority=9, conditions=[Condition("params.amount", ">", 99)])
+    with EventStream.open_sync("memory://") as stream:
+        for given in (stream, careful):
+            engine = PolicyEngine(given)
+            engine.add_rule(_rule("Clerks"))
+            engine.add_rule(large)
+            for amount in (1, 2, 3, 100, 101, 4, 102, 5, 6):
+                engine.evaluate({**CONTEXT, "params": {"amount": amount}})
+                with correlation(f"req-{amount % 2}"):
+                    for _ in "abc":
+                        engine.evaluate({**CONTEXT, "params": {"amount": amount}})
+        quick = _stored(stream)
+    made = [event for event in careful.events if event.type == "policy.rule_evaluated"]
+    for event in (*quick, *made):
+        event.payload.pop("evaluation_time_us")
+    assert len(quick) == 36
+    assert [(event.payload, event.meta) for event in quick] == [(event.payload, event.meta) for event in made]
+
+
 def test_a_secret_in_a_rule_or_a_context_is_marked_each_time() -> None:
     secret = "AKIA" + "Q" * 16
     with EventStream.open_sync("memory://") as stream:

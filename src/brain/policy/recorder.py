@@ -138,8 +138,10 @@ _Asker: Any = struct_of(RuleEvaluated, "Asker", only=ASKER, **_any_asker)
 _KEPT = 4_096
 _ends: dict[int, tuple[Decision, bytes, bool]] = memory()
 """By the id of a decision: that decision, its outcome as it stands in the event, and whether no secret is in it."""
-_askers: dict[tuple[Any, ...], bytes] = memory()
-"""By who asked and for what: these four fields as they stand in the event, of texts (or None) without a secret."""
+_Known = tuple[bytes, Decision | None, Mapping[str, Any] | None, bytes, bool]
+_askers: dict[tuple[Any, ...], _Known] = memory()
+"""By who asked and for what: these four fields as they stand in the event, of texts (or None) without a secret; then a
+decision, a meta, what stands in their event from these fields to its end, and whether no secret is in that."""
 _metas: dict[str, tuple[Mapping[str, Any], bytes, bool]] = memory()
 """The same of the last meta: of all decisions without a correlation, or of many asked for in one request."""
 
@@ -158,8 +160,9 @@ def _learn_asker(asker: tuple[Any, ...]) -> bytes | None:
         return None
     if len(_askers) >= _KEPT:
         _askers.clear()
-    known = _askers[asker] = b"," + _encode(_Asker(*asker))[1:-1]
-    return known
+    fields = b"," + _encode(_Asker(*asker))[1:-1]
+    _askers[asker] = fields, None, None, b"", False
+    return fields
 
 
 def _close(meta: Mapping[str, Any]) -> tuple[Mapping[str, Any], bytes, bool]:
@@ -167,7 +170,34 @@ def _close(meta: Mapping[str, Any]) -> tuple[Mapping[str, Any], bytes, bool]:
     return close
 
 
+def _tail(decision: Decision, meta: Mapping[str, Any]) -> tuple[bytes, bool]:
+    """The end of the event of a decision from its outcome on, and whether no secret is in it."""
+    whose, ending, clean = _ends.get(id(decision), _NO_END)
+    if whose is not decision:
+        _, ending, clean = _end(decision)
+    of, close, is_meta_clean = _metas.get("last", _NO_CLOSE)
+    if of is not meta:
+        _, close, is_meta_clean = _close(meta)
+    return ending + close, clean and is_meta_clean
+
+
+def _rest(
+    asker: tuple[Any, ...], fields: bytes | None, decision: Decision, meta: Mapping[str, Any]
+) -> tuple[bytes | None, bool]:
+    """As `_tail`, from the asker's `fields` on, which are None where they are not known; None where they are not just
+    texts. Remembered where the meta comes again."""
+    comes_again = _metas.get("last", _NO_CLOSE)[0] is meta
+    tail, clean = _tail(decision, meta)
+    if fields is None and (fields := _learn_asker(asker)) is None:
+        return None, False
+    rest = fields + tail
+    if comes_again:
+        _askers[asker] = fields, decision, meta, rest, clean
+    return rest, clean
+
+
 _NO_END, _NO_CLOSE = (None, b"", False), (None, b"", False)
+_NOBODY = (None, None, None, b"", False)
 
 
 def _quick(publish: Callable[[str, str, bytes, bool], object], carefully: RecordDecision) -> RecordDecision:
@@ -176,8 +206,7 @@ def _quick(publish: Callable[[str, str, bytes, bool], object], carefully: Record
     What a rule says, who asks for what, and the meta, are encoded and looked through once, and put behind the rest.
     A context that has not just the six fields, or values that are no JSON, is left to `carefully`.
     """
-    encode, meta_now, end_of, close_of = _encode, CURRENT.get, _ends.get, _metas.get
-    known_asker = _askers.get
+    encode, meta_now, known_asker = _encode, CURRENT.get, _askers.get
 
     def record(
         context: Mapping[str, Any],
@@ -191,15 +220,12 @@ def _quick(publish: Callable[[str, str, bytes, bool], object], carefully: Record
         try:
             asker, environment, params = _asker_of(context), context["environment"], context["params"]
             now, meta, decision = time(), meta_now(), entry[DECISION]
-            whose, ending, clean = end_of(id(decision), _NO_END)
-            if whose is not decision:
-                _, ending, clean = _end(decision)
-            of, close, is_meta_clean = close_of("last", _NO_CLOSE)
-            if of is not meta:
-                _, close, is_meta_clean = _close(meta)
+            fields, whose, of, rest, clean = known_asker(asker, _NOBODY)
+            if whose is not decision or of is not meta:
+                rest, clean = _rest(asker, fields, decision, meta)
             event_id = mint_id("policy", now)
             if (
-                (fields := known_asker(asker) or _learn_asker(asker)) is not None
+                rest is not None
                 and shadow is None
                 and more is None
                 and type(params) is type(environment) is dict
@@ -207,15 +233,15 @@ def _quick(publish: Callable[[str, str, bytes, bool], object], carefully: Record
                 and (not environment or is_known_clean(environment))
             ):
                 varying = _Varying(environment, params, took_us)
-                data = encode(_Beginning(event_id, _EVALUATED, _SOURCE, None, now, varying))[:-2] + fields
+                data = encode(_Beginning(event_id, _EVALUATED, _SOURCE, None, now, varying))[:-2] + rest
             else:
                 asked, is_clean_too = _asked(context, took_us, shadow and _ahead(shadow, entry), more)
-                data = encode(_Beginning(event_id, _EVALUATED, _SOURCE, None, now, asked))[:-2]
+                tail, clean = _tail(decision, meta)
+                data = encode(_Beginning(event_id, _EVALUATED, _SOURCE, None, now, asked))[:-2] + tail
                 clean = clean and is_clean_too
-            data += ending + close
         except Exception:  # noqa: BLE001  (a missing field, or whatever the values of the caller's own types raise)
             return carefully(context, entry, took_us, shadow, more)
-        shown = data if clean and is_meta_clean else redacted_event(data)
+        shown = data if clean else redacted_event(data)
         publish(event_id, _EVALUATED, shown, True)
         if not decision.allowed:
             denial_id = mint_id("policy", now)

@@ -19,13 +19,13 @@ import struct
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from zlib import crc32
 
 import msgspec
 
 from brain.errors import BrainError
 from brain.logs import Log
 from brain.platform import force_out, lock_file, read_at, reserve, write_at
+from brain.stream.checksum import crc32
 from brain.stream.damage import DamageLog
 from brain.stream.journal_bounds import note_newest, noted_bounds
 from brain.stream.journal_owner import note_owner
@@ -35,6 +35,7 @@ FIRST_SEGMENT, SEGMENT_SIZE = 64 << 10, 8 << 20
 """Bytes of a journal's first segment and of the largest: a short process takes little room. Each next one is larger."""
 _GROWTH = 4
 _HEADER = struct.Struct("<IIQ")
+_pack = _HEADER.pack
 _CRITICAL = 1 << 63
 _CHUNK = 1 << 20
 _JOURNAL = re.compile(r"[0-9a-f]{16}").fullmatch
@@ -105,14 +106,14 @@ class Journal:
         if critical:
             number |= _CRITICAL
             self.last_critical = seq
-        seed = (length * 2_654_435_761 ^ number ^ number >> 32) & 0xFFFFFFFF  # as `_seed`, without a call
-        self._map[start:end] = _HEADER.pack(length, crc32(data, seed), number) + data  # type: ignore[index]
+        seed = length * 2_654_435_761 ^ number ^ number >> 32  # as `_seed`, without a call
+        self._map[start:end] = _pack(length, crc32(data, seed), number) + data  # type: ignore[index]
         self.tail = (first, end, seq + 1)
         return seq
 
     def append_many(self, records: Sequence[tuple[bytes, bool]]) -> None:
         """As `append`, of several, by one write in each segment that they come to."""
-        done, pack = 0, _HEADER.pack
+        done = 0
         while done < len(records):
             first, start, seq = self.tail
             parts, stop, size = list[bytes](), start, self._size if self._map is not None else 0
@@ -125,8 +126,8 @@ class Journal:
                 if critical:
                     number |= _CRITICAL
                     self.last_critical = seq
-                seed = (length * 2_654_435_761 ^ number ^ number >> 32) & 0xFFFFFFFF  # as in `append`
-                parts += pack(length, crc32(data, seed), number), data
+                seed = length * 2_654_435_761 ^ number ^ number >> 32  # as in `append`
+                parts += _pack(length, crc32(data, seed), number), data
                 seq += 1
             if parts:
                 self._map[start:stop] = b"".join(parts)  # type: ignore[index]
@@ -270,13 +271,13 @@ def _is_at(path: Path, file: OwnedFile) -> bool:
 
 
 def _seed(length: int, number: int) -> int:
-    """What the checksum of the data starts with, so that it covers the header too."""
-    return (length * 2_654_435_761 ^ number ^ number >> 32) & 0xFFFFFFFF
+    """What the checksum of the data starts with, so that it covers the header too; `crc32` takes the low 32 bits."""
+    return length * 2_654_435_761 ^ number ^ number >> 32
 
 
 def _is_whole(data: bytes, crc: int, length: int, number: int) -> bool:
     """Whether the checksum fits; that of the first version covered the data and the number alone."""
-    return crc32(data, _seed(length, number)) == crc or crc32(data, number & 0xFFFFFFFF) == crc
+    return crc32(data, _seed(length, number)) == crc or crc32(data, number) == crc
 
 
 def whole_length(data: bytes) -> int:
