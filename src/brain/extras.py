@@ -26,7 +26,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "connectors": ("httpx", "aiosmtplib"),
     "redis": ("redis",),
     "yaml": ("yaml",),
-    "fast": ("httptools", "uvloop", "isal"),
+    "fast": ("httptools", "uvloop"),
     "postgres": ("psycopg",),
     "mcp": ("mcp", "jsonschema"),
     "otlp": ("opentelemetry",),

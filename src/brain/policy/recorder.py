@@ -197,7 +197,7 @@ def _rest(
 
 
 _NO_END, _NO_CLOSE = (None, b"", False), (None, b"", False)
-_NOBODY = (None, None, None, b"", False)
+_NOBODY: tuple[None, None, None, bytes | None, bool] = (None, None, None, None, False)
 
 
 def _quick(publish: Callable[[str, str, bytes, bool], object], carefully: RecordDecision) -> RecordDecision:

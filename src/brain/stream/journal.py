@@ -19,13 +19,13 @@ import struct
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
+from zlib import crc32
 
 import msgspec
 
 from brain.errors import BrainError
 from brain.logs import Log
 from brain.platform import force_out, lock_file, read_at, reserve, write_at
-from brain.stream.checksum import crc32
 from brain.stream.damage import DamageLog
 from brain.stream.journal_bounds import note_newest, noted_bounds
 from brain.stream.journal_owner import note_owner
