@@ -69,6 +69,7 @@ class CoreSettings(BaseSettings):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
+        defer_build=True,
     )
 
     stream: str = Field(

@@ -30,7 +30,9 @@ if TYPE_CHECKING:  # the settings of every command are read with this file: it m
 class NotifierSettings(BaseModel):
     """What every notifier's table has. The model of one kind extends it with the settings of its service."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True
+    )
 
     kind: str = Field(description="The service: pagerduty, slack, webhook, email, apprise, or an installed one")
     at_most: int = Field(60, ge=1, description="Most pages within `per` seconds; further ones are held back")

@@ -184,6 +184,9 @@ def _report(incident: Document, as_json: bool, print_it: Callable[[Document], No
 
 
 def _print_list(incidents: list[Document]) -> None:
+    if not incidents:
+        print_text("there are no incidents", err=True)
+        return
     from rich.table import Table
 
     from brain.kit.cli.tables import cell, print_table
@@ -195,10 +198,7 @@ def _print_list(incidents: list[Document]) -> None:
         opened = moment(incident["opened_at"])
         values = (incident["id"], incident["severity"], incident["state"], incident["owner"] or "", opened, tickets)
         table.add_row(str(incident["number"]), *(cell(value) for value in (*values, incident["title"])))
-    if incidents:
-        print_table(table)
-    else:
-        print_text("there are no incidents", err=True)
+    print_table(table)
 
 
 def _print_state(incident: Document) -> None:

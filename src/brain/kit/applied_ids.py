@@ -1,17 +1,18 @@
 """The ids of the events that a group applied last: they come again from a producer, or from a stream that went back.
 
-Each batch is one row with the digests of its ids, eight bytes each. Who consumes keeps those of all rows in memory, and
-reads only the rows that another process has added since.
+Each batch is one row with the digests of its ids, eight bytes each. Who consumes keeps a filter of those of all rows in
+memory, and looks into the rows for what may have come before; else it reads only those that another process has added.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 
 import sqlalchemy as sa
 
 from brain.kit import positions
+from brain.kit.id_filter import IdFilter
 from brain.kit.positions import IDS
 
 __all__ = ["AppliedIds"]
@@ -25,21 +26,21 @@ class AppliedIds:
     def __init__(self, group: str, remembered: int) -> None:
         self._group = group
         self._remembered = remembered
-        self._known: set[bytes] = set()
-        self._batches: deque[tuple[int, Sequence[bytes]]] = deque()
-        self._applied = 0  # how many events were applied up to the last batch that is known
+        self.forget()
 
     def forget(self) -> None:
         """Read all of them again: the database may be another one."""
-        self._known = set()
-        self._batches = deque()
-        self._applied = 0
+        self._filter = IdFilter(self._remembered)
+        self._applied = 0  # how many events were applied up to the last batch that is known
 
     def fresh(self, db: sa.Connection, applied: int, digests: Iterable[bytes]) -> set[bytes]:
         """Those that were never applied; `applied` events were by now."""
         if self._applied != applied:
             self._load(db, applied)
-        return set(digests) - self._known
+        fresh = set(digests)
+        if met := self._filter.met(list(fresh)):
+            fresh -= self._stored(db, met)
+        return fresh
 
     def store(
         self, db: sa.Connection, before: int, applied: int, digests: Sequence[bytes], last_id: str
@@ -53,19 +54,24 @@ class AppliedIds:
             db.execute(sa.insert(IDS), row)
         if before // positions.FORGET_EVERY != applied // positions.FORGET_EVERY:
             db.execute(sa.delete(IDS).where(IDS.c.name == self._group, IDS.c.applied <= applied - self._remembered))
-        return lambda: self._add(applied, digests)
+        return lambda: self._note(applied)
+
+    def _note(self, applied: int) -> None:
+        self._applied = applied
 
     def _load(self, db: sa.Connection, applied: int) -> None:
+        """Have the filter know what this process has not applied itself."""
         if applied < self._applied:
             self.forget()
         added = IDS.c.name == self._group, IDS.c.applied > self._applied
-        for row in db.execute(sa.select(IDS.c.applied, IDS.c.ids).where(*added).order_by(IDS.c.applied)):
-            self._add(row.applied, [row.ids[at : at + _DIGEST] for at in range(0, len(row.ids), _DIGEST)])
+        for ids in db.execute(sa.select(IDS.c.ids).where(*added).order_by(IDS.c.applied)).scalars():
+            self._filter.met([ids[at : at + _DIGEST] for at in range(0, len(ids), _DIGEST)])
         self._applied = applied
 
-    def _add(self, applied: int, digests: Sequence[bytes]) -> None:
-        self._applied = applied
-        self._known.update(digests)
-        self._batches.append((applied, digests))
-        while self._batches[0][0] <= applied - self._remembered - positions.FORGET_EVERY:
-            self._known.difference_update(self._batches.popleft()[1])
+    def _stored(self, db: sa.Connection, digests: Sequence[bytes]) -> set[bytes]:
+        """Those of these that are in the rows: what was asked for may not have been applied then."""
+        names = dict(zip(array("Q", b"".join(digests)), digests, strict=True))
+        found: set[int] = set()
+        for ids in db.execute(sa.select(IDS.c.ids).where(IDS.c.name == self._group)).scalars():
+            found.update(names.keys() & array("Q", ids))
+        return {names[number] for number in found}

@@ -10,6 +10,7 @@ import pkgutil
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
+from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, EntryPoints, PackageNotFoundError, entry_points, version
 from typing import Any
 
@@ -71,7 +72,7 @@ def _own_plugins() -> Mapping[str, str]:
     found = {
         folder.name: f"brain.{folder.name}.plugin:PLUGIN"
         for folder in pkgutil.iter_modules(brain.__path__)
-        if folder.ispkg and any(file.name == "plugin" for file in pkgutil.iter_modules(_places(folder)))
+        if folder.ispkg and PathFinder.find_spec("plugin", _places(folder)) is not None
     }
     if not found:
         raise Unavailable(

@@ -194,6 +194,9 @@ async def _test(name: str, settings: Settings) -> dict[str, Any]:
 
 
 def _print_list(alerts: list[AlertView]) -> None:
+    if not alerts:
+        print_text("no alerts", err=True)
+        return
     from rich.table import Table
 
     from brain.kit.cli.tables import cell, print_table
@@ -205,10 +208,7 @@ def _print_list(alerts: list[AlertView]) -> None:
         notified = ", ".join(dict.fromkeys([*(f"not reached: {one}" for one in alert.refused_by), *states]))
         row = (alert.id, alert.severity, _state(alert), moment(alert.last_at), notified, alert.summary)
         table.add_row(*map(cell, row))
-    if alerts:
-        print_table(table)
-    else:
-        print_text("no alerts", err=True)
+    print_table(table)
 
 
 def _state(alert: AlertView) -> str:
