@@ -69,3 +69,14 @@ def test_a_number_that_no_database_takes_is_refused(capsys: pytest.CaptureFixtur
             cli.main(["policy", "rollback", "--", str(number)])
         assert ended.value.code == 2
         assert f"{number} is too large; at most 9223372036854775807 is taken" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--minutes", "--in"])
+@pytest.mark.parametrize("value", ["inf", "nan", "1e300"])
+def test_a_silence_that_never_ends_is_refused_with_its_option(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["silences", "add", "agent=x", "--reason", "y", "--by", "ann", option, value])
+    assert ended.value.code == 2
+    assert f"Invalid value for '{option}'" in capsys.readouterr().err

@@ -84,13 +84,13 @@ class Components:
     async def metrics(self) -> list[Metric]:
         """The plug-ins' metrics, and the clock that they delete by.
 
-        Those that are not there within `METRICS_SECONDS` are left out, counted and logged.
+        Those that fail, or are not there within `METRICS_SECONDS`, are left out, counted and logged.
         """
         asked = [self._metrics_of(one.metrics) for one in self._opened if one.metrics is not None]
         if self._reports is not None:
             asked.append(self._metrics_of(self._reports.metrics))
         found = [metric for part in await asyncio.gather(*asked) for metric in part]
-        missing = "Parts of a scrape that were left out, since the database did not answer in time"
+        missing = "Parts of a scrape that were left out: the database did not answer in time, or a plug-in failed"
         step = "How far this machine's clock is off what can be explained; 0 while it is not"
         return [
             *found,
@@ -102,10 +102,14 @@ class Components:
         assert self._database is not None
         try:
             async with asyncio.timeout(METRICS_SECONDS):
-                return await for_reading(self._database, lambda: list(read()))
+                return await for_reading(self._database, lambda: _all_metrics(read()))
         except (Unavailable, TimeoutError) as error:
             self._missing += 1
             log.warning("a scrape lacks a part", error=str(error) or f"no answer within {METRICS_SECONDS:g} s")
+            return []
+        except Exception as error:  # noqa: BLE001  (whatever a plug-in raises is its own fault; the others are scraped)
+            self._missing += 1
+            log.error("a scrape lacks a part; its plug-in must be mended", raised=error)
             return []
 
     @asynccontextmanager
@@ -170,3 +174,11 @@ class Components:
             troubles.insert(0, "the task of all handlers has ended; see the log, and start the server again")
         more = [f"and {len(troubles) - _TROUBLES} more"] if len(troubles) > _TROUBLES else []
         return "; ".join([*troubles[:_TROUBLES], *more]) or "ok"
+
+
+def _all_metrics(found: Sequence[Metric]) -> list[Metric]:
+    """Raises TypeError for what is no metric: it would fail where all are written."""
+    for one in found:
+        if not isinstance(one, Metric):
+            raise TypeError(f"metrics give {one!r}; give a Metric of prometheus_client.core")
+    return list(found)

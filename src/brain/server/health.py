@@ -58,7 +58,7 @@ def endpoints(stream: EventStream, store: Store, components: Components, live_cl
         checks = {
             "stream": await _probe("stream", lambda: stream.read(limit=1)),
             "store": await _probe("store", lambda: asyncio.to_thread(store.revision, "readyz")),
-            **{part: check() for part, check in components.checks().items()},
+            **{part: _checked(part, check) for part, check in components.checks().items()},
         }
         ready = all(state == "ok" for state in checks.values())
         return JSONResponse({"status": "ready" if ready else "unready", "checks": checks}, 200 if ready else 503)
@@ -73,6 +73,16 @@ def endpoints(stream: EventStream, store: Store, components: Components, live_cl
         return Response(encode(registry), headers={"Content-Type": media_type})
 
     return Endpoints(healthz, readyz, metrics)
+
+
+def _checked(part: str, check: Callable[[], str]) -> str:
+    """What the check of a plug-in answers; of one that fails, that: it is one fault, and the others are to be seen."""
+    try:
+        answer = check()
+    except Exception as error:  # noqa: BLE001  (whatever a plug-in raises is its own fault)
+        log.error("a check failed; its plug-in must be mended", part=part, raised=error)
+        return f"the check itself failed: {type(error).__name__}; see the log"
+    return answer if isinstance(answer, str) else f"the check answers {answer!r}, not a text"
 
 
 async def _probe(part: str, ask: Callable[[], Awaitable[object]]) -> str:

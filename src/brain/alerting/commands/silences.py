@@ -14,6 +14,8 @@ from brain.kit.cli.text import print_text
 if TYPE_CHECKING:
     from brain.alerting.silences import Silence
 
+_TEN_YEARS = 5_256_000.0  # in minutes
+
 app: typer.Typer = typer.Typer(no_args_is_help=True)
 
 
@@ -49,8 +51,10 @@ def add(
     ],
     reason: Annotated[str, typer.Option("--reason", help="Why.")],
     by: ByOption,
-    minutes: Annotated[float, typer.Option("--minutes", min=0.01, help="For how long.")] = 60.0,
-    start_in: Annotated[float, typer.Option("--in", min=0, help="Minutes from now until it begins.")] = 0.0,
+    minutes: Annotated[float, typer.Option("--minutes", min=0.01, max=_TEN_YEARS, help="For how long.")] = 60.0,
+    start_in: Annotated[
+        float, typer.Option("--in", min=0, max=_TEN_YEARS, help="Minutes from now until it begins.")
+    ] = 0.0,
     stream: StreamOption = None,
     database: DatabaseOption = None,
     as_json: JsonOption = False,
