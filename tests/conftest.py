@@ -50,7 +50,7 @@ LONGEST_ID = 100
 def pytest_configure(config: pytest.Config) -> None:
     """Every other worker begins to collect at the other end: each finds half of the files compiled by the others."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
-        _keep_temporary_files(config)
+        _keep_temporary_files()
     if config.getoption("numprocesses", None):
         gc.enable()  # this process collects no tests: its workers do
         # Unit tests need none; and where costs are counted, a worker's own server is counted with its tests.
@@ -61,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.args = [f"tests/{folder}" for folder in sorted(FOLDERS, reverse=True)]
 
 
-def _keep_temporary_files(config: pytest.Config) -> None:
+def _keep_temporary_files() -> None:
     """In a folder of this run, which ends with it: a process that is killed leaves its temporary files behind."""
     os.environ["TMPDIR"] = folder = tempfile.mkdtemp(prefix="brain-tests-", dir=memory_folder())
     tempfile.tempdir = None  # look again
