@@ -9,8 +9,11 @@ import gc
 import logging
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator
 from itertools import count
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 import pytest
@@ -34,17 +37,20 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 make_once()
 
-if folder := memory_folder():
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory_folder() or tempfile.gettempdir()))
 
 FOLDERS = ("chaos", "browser", "integration", "conformance", "unit")
 """Slow ones first, so that no worker is left with a long test at the end."""
+LAST = -1_000
+"""The priority of what is done when the process ends; multiprocessing removes its own folder with -100."""
 LONGEST_ID = 100
 """Characters of a parameter that the name of a test shows."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Every other worker begins to collect at the other end: each finds half of the files compiled by the others."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        _keep_temporary_files()
     if config.getoption("numprocesses", None):
         gc.enable()  # this process collects no tests: its workers do
         # Unit tests need none; and where costs are counted, a worker's own server is counted with its tests.
@@ -53,6 +59,14 @@ def pytest_configure(config: pytest.Config) -> None:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     if config.args == config.getini("testpaths") and worker[-1] in "13579":
         config.args = [f"tests/{folder}" for folder in sorted(FOLDERS, reverse=True)]
+
+
+def _keep_temporary_files() -> None:
+    """In a folder of this run, which ends with it: a process that is killed leaves its temporary files behind."""
+    os.environ["TMPDIR"] = folder = tempfile.mkdtemp(prefix="brain-tests-", dir=memory_folder())
+    tempfile.tempdir = None  # look again
+    # After what multiprocessing removes at the end, which it has there too.
+    Finalize(None, shutil.rmtree, (folder,), {"ignore_errors": True}, exitpriority=LAST)
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook

@@ -72,7 +72,7 @@ class Load:
     [
         ("killed", 1.0, 5.0),
         ("emptied", 1.0, 5.0),
-        *sizes(("frozen", 3.0, 0.75), ("frozen", 20.0, 5.0)),  # several times the timeout, which is 5 s by default
+        *sizes(("frozen", 2.0, 0.5), ("frozen", 20.0, 5.0)),  # several times the timeout, which is 5 s by default
     ],
 )
 async def test_nothing_is_lost_and_publishing_goes_on(

@@ -33,7 +33,7 @@ async def test_60_readers_of_a_frozen_database_hold_up_no_containment(
     monkeypatch.chdir(tmp_path)  # the key of the audit log
     # A busy machine must need less for a containment than whoever waits for a thread, and less for all of them than
     # PostgreSQL for giving up.
-    monkeypatch.setattr(database_threads, "PATIENCE", 5.0)
+    monkeypatch.setattr(database_threads, "PATIENCE", 2.0)
     monkeypatch.setattr(postgresql, "STATEMENT_SECONDS", 300)
     settings = Settings(stream=f"sqlite:///{tmp_path / 'brain.db'}", database=postgres.url, port=0)
     async with running_server(settings) as (_, client):

@@ -5,12 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
-import tempfile
 from collections.abc import Iterator
 from functools import cache
 from itertools import cycle
 from pathlib import Path
-from typing import IO
 
 FIRST, PAST, BLOCK = 12_000, 32_000, 250
 """The ports tests use lie below those of outgoing connections, so a server that is down keeps its port."""
@@ -28,23 +26,18 @@ def free_port() -> int:
 @cache
 def _ports(pid: int) -> Iterator[int]:
     """The ports of the block that process `pid` holds; a fork gets a block of its own."""
-    folder = Path(tempfile.gettempdir()) / f"brain-test-ports-{os.geteuid()}"
+    folder = Path("/tmp") / f"brain-test-ports-{os.geteuid()}"  # of all runs: each has a TMPDIR of its own
     folder.mkdir(exist_ok=True)
     blocks = range(FIRST, PAST, BLOCK)
     for first in (*blocks[pid % len(blocks) :], *blocks[: pid % len(blocks)]):
-        lock = (folder / str(first)).open("w")
-        if _locked(lock):
-            _held.append(lock)
+        lock = os.open(folder / str(first), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC)
+        if _locked(lock):  # and open until the process ends: closing a file gives up its lock
             return cycle(range(first, first + BLOCK))
-        lock.close()
+        os.close(lock)
     raise AssertionError(f"all {len(blocks)} blocks of ports are in use; end the other test runs on this machine")
 
 
-_held: list[IO[str]] = []
-"""Open as long as the process lives: closing a file gives up its lock."""
-
-
-def _locked(lock: IO[str]) -> bool:
+def _locked(lock: int) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
