@@ -411,3 +411,10 @@ def test_who_waits_for_a_refusal_when_the_server_stops_has_it(
         strict.stop()
         assert sender.recv(65_536).startswith(b"HTTP/1.1 429")
         assert sender.recv(65_536) == b""
+
+
+def test_a_request_that_is_left_to_the_ordinary_way_counts_once(strict: ServeThread) -> None:
+    served = Served(int(strict.url.rpartition(":")[2]), "", {}, [])
+    nested = json.dumps({"action": "read", "agent": {"id": "ann"}}).encode()
+    assert served.ask(request(ONE, nested))[0].startswith(b"HTTP/1.1 200")
+    assert served.ask(request(ONE, nested))[0].startswith(b"HTTP/1.1 429")

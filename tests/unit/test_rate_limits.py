@@ -30,28 +30,36 @@ def test_a_bucket_lets_through_its_burst_and_then_its_rate() -> None:
     assert buckets.take("a") == pytest.approx(0.5)
 
 
-def test_to_look_whether_there_is_one_takes_none() -> None:
+def test_what_is_given_back_can_be_taken_again_and_no_more_than_that() -> None:
     clock = Clock(100.0)
     buckets = Buckets(SenderRate(2.0, 4.0), clock, most=2)
-    for name in "ab":
-        while buckets.has(name):
-            assert buckets.has(name)
+    for name in "abc":  # for the last one there is no room: it has the bucket of all that have none
+        for _ in range(9):
             assert buckets.take(name) == 0.0
-        assert buckets.take(name) > 0.0
-        assert not buckets.has(name)
-    assert not buckets.has("c"), "without room it is not plain"
-    clock.advance(0.5)
-    assert buckets.has("a")
+            buckets.give_back(name)
+        assert [buckets.take(name) for _ in range(4)] == [0.0] * 4
+        assert buckets.take(name) == pytest.approx(0.5)
+        buckets.give_back(name)
+        assert buckets.take(name) == 0.0
+        assert buckets.take(name) == pytest.approx(0.5)
+
+
+def test_what_was_refused_is_not_there_to_be_given_back_by_others() -> None:
+    limits = RateLimits(AccessSettings(decisions_rate=1.0), Clock(0.0))
+    ann, bob = Principal(name="ann", how="key"), Principal(name="bob", how="key")
+    while limits.wait(DECIDE, ann) == 0.0:
+        pass
+    assert limits.wait(DECIDE, bob) == 0.0
+    limits.give_back(DECIDE, bob)
+    assert limits.wait(DECIDE, ann) > 0.0
 
 
 def test_at_the_lowest_rates_there_is_one_too() -> None:
     clock = Clock(0.0)
     limits, who = RateLimits(AccessSettings(decisions_rate=0.001), clock), Principal(name="ann", how="key")
-    assert limits.until(DECIDE, who) == 0.0
     assert limits.wait(DECIDE, who) == 0.0
-    assert limits.until(DECIDE, who) == limits.wait(DECIDE, who) == pytest.approx(1_000.0)
+    assert limits.wait(DECIDE, who) == pytest.approx(1_000.0)
     clock.advance(1_000.0)
-    assert limits.until(DECIDE, who) == 0.0
     assert limits.wait(DECIDE, who) == 0.0
 
 

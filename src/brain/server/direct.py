@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from starlette.responses import Response
 
+from brain.charter import Principal
 from brain.charter.principal import requested_by
 from brain.logs import Log
 from brain.plugins import Quick
@@ -42,6 +43,11 @@ _HEADERS = _NO_MATTER | _LOOKED_AT
 """A request with any other header goes the ordinary way, where somebody may look at it."""
 _STATUS = {200: b"HTTP/1.1 200 OK\r\n", 429: b"HTTP/1.1 429 Too Many Requests\r\n"}
 _SAFE = b"".join(b"%s: %s\r\n" % header for header in OF_ANSWERS)
+_HEAD = (
+    b"content-length: %d\r\ncontent-type: application/json\r\n"
+    + _SAFE.replace(b"%", b"%%")
+    + b"x-correlation-id: %s\r\n\r\n"
+)
 
 
 class _Known(NamedTuple):
@@ -87,22 +93,21 @@ class DirectAnswers:
         if len(data) < end:
             return None
         id = known.correlation_id or new_id()
+        who: Principal | Response | None = None
         try:
             who = self._gate.let_in(path, known.authorization, address)
-            if who is None:
-                return None
-            if isinstance(who, Response):
+            if isinstance(who, Principal):
+                with requested_by(who, id, known.trace):
+                    body = answer(data[begin:end])
+                if body is not None:
+                    return Answer(200, _HEAD % (len(body), id.encode()), body, end)
+            elif who is not None:
                 return _refusal(who, id, end)
-            with requested_by(who, id, known.trace):
-                body = answer(data[begin:end])
         except Exception:
             log.exception("a quick answer failed; the request goes the ordinary way", path=path)
-            return None
-        if body is None:
-            return None
-        self._gate.count(path, who)
-        head = b"content-length: %d\r\ncontent-type: application/json\r\n%sx-correlation-id: %s\r\n\r\n"
-        return Answer(200, head % (len(body), _SAFE, id.encode()), body, end)
+        if isinstance(who, Principal):
+            self._gate.give_back(path, who)
+        return None
 
     def may_answer(self, head: bytes) -> bool:
         """Whether a request with this head may be answered here once its body is there."""

@@ -57,14 +57,9 @@ class Buckets:
         self._full_at[name] = after
         return 0.0
 
-    def has(self, name: str) -> bool:
-        """Whether `take` would find one for a name that has a bucket, or can have one; nothing is taken."""
-        return self.until(name) == 0.0 if name in self._full_at else len(self._full_at) < self._most
-
-    def until(self, name: str) -> float:
-        """The seconds until `take` would find one for a name that has a bucket; 0.0 for others. Nothing is taken."""
-        full_at = self._full_at.get(name)
-        return 0.0 if full_at is None else max(0.0, full_at + self._cost - self._clock() - self._ahead)
+    def give_back(self, name: str) -> None:
+        """Undo the last `take` of this name, which gave 0.0."""
+        self._full_at[name if name in self._full_at else ""] -= self._cost
 
     def _room(self, name: str, now: float) -> tuple[str, float]:
         """The bucket for a new name: its own, once those that are full are forgotten; else one that all share."""
@@ -102,16 +97,11 @@ class RateLimits:
 
     def wait(self, kind: str, who: Principal) -> float:
         """Take one for a request; 0.0 when there was one, else the seconds until there is."""
-        name = network_of(who.address) if kind == OPEN else sender_name(who)
-        return self._buckets[kind].take(name)
+        return self._buckets[kind].take(_name_for(kind, who))
 
-    def has(self, kind: str, who: Principal) -> bool:
-        """Whether `wait` would be 0.0 now; where that is not plain it says no."""
-        return self._buckets[kind].has(sender_name(who))
-
-    def until(self, kind: str, who: Principal) -> float:
-        """The seconds until `wait` would be 0.0; 0.0 where that is now, or is not plain. Nothing is taken."""
-        return self._buckets[kind].until(sender_name(who))
+    def give_back(self, kind: str, who: Principal) -> None:
+        """Undo the last `wait` of this sender, which gave 0.0: its request is counted elsewhere."""
+        self._buckets[kind].give_back(_name_for(kind, who))
 
     def wait_of_refusal(self, address: str | None) -> float:
         """As `wait`, for a request that is refused: of whom is not certain, so its address counts."""
@@ -121,6 +111,10 @@ class RateLimits:
 def _rate(per_second: float, seconds: float) -> SenderRate:
     """As many at once as in so many seconds, and one at least: a sender that has asked for nothing may ask."""
     return SenderRate(per_second, max(1.0, seconds * per_second))
+
+
+def _name_for(kind: str, who: Principal) -> str:
+    return network_of(who.address) if kind == OPEN else sender_name(who)
 
 
 def sender_name(who: Principal) -> str:

@@ -183,24 +183,22 @@ class Gate:
         """Who makes a plain POST that may be made now, or the answer to one beyond a limit, which is noted; as `admit`
         and `limited` say. None leaves it to them.
 
-        One that may be made is not counted: `count` does that, once it is answered.
+        One that may be made is counted: `give_back` undoes that, where it is left to them after all.
         """
         who, kind = self.senders.at_once(authorization, address), self._kind(path)
         if who is None:
             return None
         if self.senders.guarded and not self._roles.allow(who, self.paths.action("POST", path), "POST", path):
             return None
-        if self._limits.has(kind, who):
-            return who
-        wait = self._limits.until(kind, who)
-        return None if wait == 0.0 else self._refused_by_limit(kind, wait, who, path)
+        wait = self._limits.wait(kind, who)
+        return who if wait == 0.0 else self._refused_by_limit(kind, wait, who, path)
 
     def _kind(self, path: str) -> str:
         return self._limits.kind("POST", path) or CHANGE
 
-    def count(self, path: str, who: Principal) -> None:
-        """Count a request that was let in."""
-        self._limits.wait(self._kind(path), who)
+    def give_back(self, path: str, who: Principal) -> None:
+        """Do not count a request that `let_in` let in: it goes the ordinary way, which counts it."""
+        self._limits.give_back(self._kind(path), who)
 
     def _foreign(self, method: str | None, path: str, headers: Headers | Mapping[str, str]) -> Response | None:
         host = headers.get("host", "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
@@ -119,7 +121,7 @@ class Senders:
             return _nobody(address), None
         if not is_bearer or (self._tokens.is_on and looks_like_token(token.strip())):
             return None
-        digest = digest_of(token.strip())
+        digest = _digest_in(authorization) if len(authorization) <= _REMEMBERED else digest_of(token.strip())
         key = self.keys.find(digest)
         return None if key is None else self._of_key(key, digest, "key", address)
 
@@ -158,7 +160,7 @@ class Senders:
         if over is not None:
             return key.principal(f"{over} {how}", address), f"the key {key.name} is {over}"
         self.keys.uses.note(key.use)
-        return key.principal(how, address), None
+        return _principal(key, how, address), None
 
     async def _certified(self, peer: Peer, address: str | None) -> tuple[Principal, str | None]:
         """The agent that the client's certificate proves."""
@@ -181,5 +183,23 @@ class Senders:
         return Request(scope.get("method", "GET"), headers.getlist(HEADER), urls)
 
 
+_REMEMBERED = 200
+"""Letters of a header whose digest is remembered; those with a key of ours are shorter."""
+
+
+@lru_cache(maxsize=512)
+def _digest_in(authorization: str) -> str:
+    """The digest of the token in this header. A key sends the same one with each request; whether it counts is another
+    question, asked each time."""
+    return digest_of(authorization.partition(" ")[2].strip())
+
+
+@lru_cache(maxsize=1024)
+def _principal(key: Key, how: str, address: str | None) -> Principal:
+    """The same object for all requests of one key from one address."""
+    return key.principal(how, address)
+
+
+@lru_cache(maxsize=1024)
 def _nobody(address: str | None) -> Principal:
     return Principal(name="anonymous", how="none", address=address)
