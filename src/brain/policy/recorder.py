@@ -138,7 +138,7 @@ _Asker: Any = struct_of(RuleEvaluated, "Asker", only=ASKER, **_any_asker)
 _KEPT = 4_096
 _ends: dict[int, tuple[Decision, bytes, bool]] = memory()
 """By the id of a decision: that decision, its outcome as it stands in the event, and whether no secret is in it."""
-_Known = tuple[bytes, Decision | None, Mapping[str, Any] | None, bytes, bool]
+_Known = tuple[bytes | None, Decision | None, Mapping[str, Any] | None, bytes | None, bool]
 _askers: dict[tuple[Any, ...], _Known] = memory()
 """By who asked and for what: these four fields as they stand in the event, of texts (or None) without a secret; then a
 decision, a meta, what stands in their event from these fields to its end, and whether no secret is in that."""
@@ -161,7 +161,7 @@ def _learn_asker(asker: tuple[Any, ...]) -> bytes | None:
     if len(_askers) >= _KEPT:
         _askers.clear()
     fields = b"," + _encode(_Asker(*asker))[1:-1]
-    _askers[asker] = fields, None, None, b"", False
+    _askers[asker] = fields, None, None, None, False
     return fields
 
 
@@ -197,7 +197,7 @@ def _rest(
 
 
 _NO_END, _NO_CLOSE = (None, b"", False), (None, b"", False)
-_NOBODY: tuple[None, None, None, bytes | None, bool] = (None, None, None, None, False)
+_NOBODY: _Known = (None, None, None, None, False)
 
 
 def _quick(publish: Callable[[str, str, bytes, bool], object], carefully: RecordDecision) -> RecordDecision:
