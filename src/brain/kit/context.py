@@ -111,6 +111,8 @@ async def open_plugin(plugin: Plugin, context: PluginContext) -> AsyncIterator[C
             component = await opened.enter_async_context(opening)
             if not isinstance(component, Component):
                 raise InvalidInput(f"{where} yields {component!r}; yield a brain.plugins.Component")
+            for fault in component.misshapen():
+                raise InvalidInput(f"{where} yields a Component whose {fault}")
         except Exception as error:
             error.add_note(f"plug-in {plugin.name} was being opened by {plugin.open}")
             raise

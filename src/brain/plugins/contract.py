@@ -245,6 +245,20 @@ class Component:
     end_waits: Callable[[], None] | None = None
     open_page: ASGIApp | None = None
 
+    def misshapen(self) -> Iterator[str]:
+        """What is not of its type, each with what to write, as of a Plugin."""
+        for name in ("metrics", "end_waits", "open_page"):
+            if (value := getattr(self, name)) is not None and not callable(value):
+                yield f"{name} is {value!r}; give what can be called"
+        if not isinstance(self.tasks, Sequence) or not all(map(callable, self.tasks)):
+            yield f"tasks is {self.tasks!r}; write a tuple of async functions, not called yet: (watch,)"
+        for name in ("checks", "quick"):
+            value = getattr(self, name)
+            if not isinstance(value, Mapping) or not all(map(callable, value.values())):
+                yield f"{name} is {value!r}; write a dictionary with a function for each name"
+        if self.router is not None and not isinstance(self.router, Routes) and not hasattr(self.router, "routes"):
+            yield f"router is {self.router!r}; give an APIRouter, or Routes that name what makes one"
+
 
 @dataclass(frozen=True)
 class PluginContext:

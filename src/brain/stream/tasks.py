@@ -36,7 +36,7 @@ class RestartingTask:
         backoff = Backoff(_FIRST_DELAY, _LAST_DELAY)
         while True:
             began = time.monotonic()
-            task = asyncio.create_task(self._work(), name=self._name)
+            task = asyncio.create_task(self._carry_out(), name=self._name)
             try:
                 await asyncio.wait({task})
             finally:
@@ -49,6 +49,10 @@ class RestartingTask:
                 backoff.reset()
             self._note_end(asyncio.CancelledError() if task.cancelled() else task.exception())
             await asyncio.sleep(backoff.next_delay())
+
+    async def _carry_out(self) -> None:
+        """The work; work that cannot be awaited ends its task, as any other fault of it does."""
+        await self._work()
 
     def _note_end(self, error: BaseException | None) -> None:
         self.ends += 1
