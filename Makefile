@@ -1,4 +1,4 @@
-.PHONY: audit dist demo check test test-unit test-parallel test-platforms test-lowest test-pythons test-long lint bench docs setup setup-test
+.PHONY: audit dist demo check test test-unit test-parallel test-alone test-platforms test-lowest test-pythons test-long lint bench docs setup setup-test
 BIN := .venv/bin
 # Two more than two cores: while some wait (for a lease, a refresh, a browser), the others have the processor.
 WORKERS ?= 4
@@ -16,16 +16,20 @@ demo: setup
 check: setup-test
 	$(MAKE) -j 2 DONE=true lint audit test-unit
 
-# All that guards a promise; what is marked `long` only in its small cut.
+# All that guards a promise; what is marked `long` only in its small cut. The tests that run alone leave one of two
+# cores to lint, which gives way to them.
 test: setup-test
-	$(MAKE) -j 2 DONE=true lint test-parallel
-	$(PYTEST) -m "alone and not long" $(ALONE)
+	$(MAKE) DONE=true test-parallel
+	$(MAKE) -j 2 DONE=true test-alone lint GENTLY="nice -n 19"
 
 test-unit: setup-test
 	$(PYTEST) -n 2 --dist loadgroup tests/unit
 
 test-parallel: setup-test
 	HYPOTHESIS_PROFILE=ci $(PYTEST) $(PARALLEL) -m "not long and not alone"
+
+test-alone: setup-test
+	$(PYTEST) -m "alone and not long" $(ALONE)
 
 test-long: setup-test
 	HYPOTHESIS_PROFILE=long $(PYTEST) $(PARALLEL) -m "not alone" --timeout 3600
@@ -58,10 +62,10 @@ test-pythons: setup-test
 	done
 
 lint: setup
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(GENTLY) $(BIN)/ruff check .
+	$(GENTLY) $(BIN)/ruff format --check .
+	$(GENTLY) $(BIN)/mypy
+	$(GENTLY) $(BIN)/lint-imports
 
 # Known faults of the packages in uv.lock; where OSV cannot be asked it says that nothing was audited.
 audit: setup

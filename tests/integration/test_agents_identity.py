@@ -303,6 +303,14 @@ async def test_a_refusal_says_what_that_sender_can_do(served: Served) -> None:
         await asyncio.to_thread(open_session, served.url, pem)
 
 
+async def test_a_header_of_another_scheme_is_said_and_not_shown(served: Served) -> None:
+    for sent in ("Basic YW5uOnNlY3JldA==", ADMIN):
+        answer = await served.client.post(EVALUATE, content=BODY, headers={"Authorization": sent})
+        assert answer.status_code == 401
+        assert answer.json()["detail"].startswith("the Authorization header does not begin with 'Bearer '; send a key")
+        assert sent not in answer.text
+
+
 async def test_of_two_authorizations_neither_counts(served: Served) -> None:
     good, bad = f"Bearer {ADMIN}", "Bearer nothing"
     for first, second in ((good, bad), (bad, good), (good, good)):

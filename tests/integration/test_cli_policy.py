@@ -256,6 +256,9 @@ def test_approvals(brain: Command, tmp_path: Path) -> None:
     assert "\x1b" not in listed
     assert brain("policy", "grant", ids[0], "--by", "ann", "--reason", "fine").out == f"{ids[0]} is GRANTED\n"
     assert brain("policy", "refuse", ids[1]).out == f"{ids[1]} is REFUSED\n"
+    for command in ("grant", "refuse"):
+        none = brain("policy", command, "")
+        assert (none.code, "there is no approval ''; `brain policy approvals` lists" in none.err) == (2, True), none.err
     former = brain("policy", "approve", ids[1])
     assert (former.code, "is REFUSED already" in former.err) == (2, True)
     assert [one["answered_by"] for one in brain("policy", "approvals", "--status", "granted", "--json").json] == ["ann"]

@@ -139,3 +139,16 @@ async def test_a_part_that_cannot_be_made_fails_its_own_requests_alone(made: Mad
         assert answer.status_code == 500
         assert "its log has the cause under reference" in answer.json()["detail"]
         assert (await client.get("/api/fish")).json() == ["fish"]
+        assert [*(await client.get("/openapi.json")).json()["paths"]] == ["/api/fish", "/api/fish/{id}"]
+        assert (await client.get("/api/broken")).status_code == 500
+
+
+async def test_a_broken_part_on_the_paths_of_another_leaves_those_to_it(
+    made: Made, caplog: pytest.LogCaptureFixture
+) -> None:
+    claims_fish = Routes(("/fish",), f"{MODULE}:router", ("broken",))
+    async with client_of(api_of(made.routes("fish"), claims_fish)) as client:
+        assert (await client.get("/api/fish")).json() == ["fish"]
+        assert (await client.get("/api/fish")).json() == ["fish"]
+        assert (await client.get("/openapi.json")).status_code == 200
+    assert caplog.text.count("routes are left out; their plug-in must be mended") == 1

@@ -61,7 +61,7 @@ def check(paths: PathsArgument = None, as_json: JsonOption = False) -> None:
     else:
         for one in loaded.problems:
             print_text(str(one))
-        print_text(f"{len(files)} files, {len(mine)} detections, {len(loaded.problems)} problems", err=True)
+        print_text(f"files: {len(files)}, detections: {len(mine)}, problems: {len(loaded.problems)}", err=True)
     if loaded.problems:
         raise typer.Exit(1)
 

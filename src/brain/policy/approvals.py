@@ -298,7 +298,7 @@ class Approvals(forking.Part):
         return self.get(approval.id)
 
     def _document(self, approval_id: str) -> Document:
-        document = self._store.get(COLLECTION, approval_id)
+        document = self._store.get(COLLECTION, approval_id) if approval_id else None
         if document is None:
             raise NotFound(f"there is no approval {approval_id!r}; `brain policy approvals` lists the requests")
         return document

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from brain.garbage import gc_paused
 from brain.locks import InterruptibleLock
+from brain.logs import Log
 from brain.plugins import Routes
 from brain.server.paths import KnownPath, known_paths
 from brain.stream.threads import run_alone
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from brain.server.framework import Framework
+
+log: Log = Log("brain.server")
 
 PREFIX = "/api"
 DOCUMENT = "/openapi.json"
@@ -35,17 +38,19 @@ class _Part:
         self.prefix = prefix
         self.make: Callable[[], APIRouter] = routes.make if isinstance(routes, Routes) else lambda: routes
         paths = routes.paths if isinstance(routes, Routes) else None
-        self._heads = None if paths is None else frozenset(_head(prefix + path) for path in paths)
+        self.heads = None if paths is None else frozenset(_head(prefix + path) for path in paths)
+        self.fault: Exception | None = None
+        """Why its routes cannot be made; then it has none."""
         self.routes: Sequence[BaseRoute] | None = None
         self.known: Sequence[KnownPath] | None = None
 
     def names(self, head: str) -> bool:
         """Whether it is declared for paths that begin so."""
-        return self._heads is not None and head in self._heads
+        return self.heads is not None and head in self.heads
 
     def serves(self, head: str) -> bool:
         """Whether its routes may have a path that begins so; those of a router that is there already may have any."""
-        return self._heads is None or head in self._heads
+        return self.heads is None or head in self.heads
 
 
 class Api:
@@ -79,7 +84,8 @@ class Api:
         return _head(path) in self._prepared
 
     async def prepare(self, path: str) -> None:
-        """Have what a request to this path needs. Raises what the import of a part's module raises."""
+        """Have what a request to this path needs. Raises why the routes that are declared for it cannot be made, when
+        none of them can; what other parts have is served."""
         whole = _is_document(path)
         head = _head(path)
         if head in self._prepared:
@@ -88,7 +94,12 @@ class Api:
         if self._framework is None or any(part.known is None for part in parts) or whole:
             async with self._waiting:
                 await run_alone(self._make, parts, whole)
-        if whole or any(part.names(head) for part in parts):  # else there would be no end of beginnings to remember
+        own = [part for part in parts if part.names(head)]
+        if own and not whole and all(part.fault is not None for part in own):
+            raise RuntimeError(f"the routes below {head} cannot be made; mend their plug-in") from own[
+                0
+            ].fault
+        if whole or own:  # else there would be no end of beginnings to remember
             self._prepared.add(head)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,9 +123,7 @@ class Api:
                 self._framework = Framework(self._methods, self.document)
             for part in parts:
                 if part.routes is None:
-                    before = len(self._framework.routes)
-                    self._framework.include_router(part.make(), prefix=part.prefix)
-                    part.routes = self._framework.routes[before:]
+                    part.routes = self._included(part, self._framework)
                 if part.known is None and not whole:
                     part.known = tuple(known_paths(document_of(self._framework, part.routes, self._with_key)))
             if whole and self._document is None:
@@ -126,6 +135,15 @@ class Api:
                 }
                 for part in self._parts:
                     part.known = [one for path, found in known.items() if part.serves(_head(path)) for one in found]
+
+    def _included(self, part: _Part, framework: Framework) -> Sequence[BaseRoute]:
+        before = len(framework.routes)
+        try:
+            framework.include_router(part.make(), prefix=part.prefix)
+        except Exception as error:  # noqa: BLE001  (whatever a plug-in raises is its own fault; the others are served)
+            part.fault = error
+            log.error("routes are left out; their plug-in must be mended", paths=part.heads, raised=error)
+        return framework.routes[before:]
 
     def _methods(self, path: str) -> frozenset[str]:
         return frozenset(method for found in self.known(path) if found.pattern.match(path) for method in found.queries)

@@ -147,6 +147,8 @@ class Senders:
             return await self._certified(scope[PEER](), address)
         else:
             how, missing = "session", "there is no key"
+            if scheme:  # which may be the key itself, without `Bearer`: it is not shown
+                missing = "the Authorization header does not begin with 'Bearer '"
             if self._people.is_on and (person := await self._people.who(headers, address)) is not None:
                 return person, None
             digest = self._sessions.digest_in(headers) or ""
