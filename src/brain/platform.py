@@ -67,18 +67,27 @@ def _lock_byte(fd: int) -> bool:
     return True
 
 
-def reserve(fd: int, size: int) -> None:
+def reserve(fd: int, size: int, *, cached: bool = False) -> None:
     """Make the file at least `size` bytes long with its blocks reserved. Raises OSError when there is no room.
 
-    Where the system cannot reserve (macOS, Windows) the missing bytes are written as zeros.
+    Where the system cannot reserve (macOS, Windows) the missing bytes are written as zeros. With `cached` they are
+    everywhere: then they are in the system's cache, and the first write to each page through a map is quick.
     """
-    allocate = getattr(os, "posix_fallocate", None)
+    allocate, end = getattr(os, "posix_fallocate", None), os.fstat(fd).st_size
     if allocate is not None:
         allocate(fd, 0, size)
-        return
-    end = os.fstat(fd).st_size
+        if not cached:
+            return
     while end < size:
-        end += write_at(fd, _ZEROS[: size - end], end)
+        end += _write_zeros(fd, size - end, end)
+
+
+def _write_zeros(fd: int, count: int, offset: int) -> int:
+    """At most so many, in one call where the system has one: between two, this thread waits for the interpreter."""
+    if hasattr(os, "pwritev"):
+        whole, rest = divmod(count, len(_ZEROS))
+        return os.pwritev(fd, [*[_ZEROS] * whole, _ZEROS[:rest]], offset)
+    return write_at(fd, _ZEROS[:count], offset)
 
 
 def force_out(fd: int) -> None:

@@ -14,7 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brain.stream import journal as journals
+from brain.stream.backends.memory import MemoryBackend
 from brain.stream.journal import Journal, JournalFull, Reader, lock_folder, segment_path, segments
+from brain.stream.outage import Outage
+from brain.stream.shipper import Shipper
 
 
 def read_all(folder: Path, writer: Journal | None = None, seq: int = 0) -> list[tuple[int, bool, bytes]]:
@@ -179,6 +182,70 @@ def test_a_record_larger_than_the_segment_gets_one_of_its_size(tmp_path: Path, m
     journal.close()
     assert [data for _, _, data in read_all(journal.folder)] == records
     assert {path.name for path in journal.folder.iterdir()} >= {"lock", f"{0:016d}.seg", f"{1:016d}.seg"}
+
+
+def test_a_segment_made_ahead_is_there_at_once_and_the_next_to_be_written(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", first=1024)
+    begun: list[int] = []
+    journal.when_begun = lambda: begun.append(journal.tail[0])
+    journal.append(b"a" * 600, False)
+    journal.prepare()
+    assert begun == [], "the first one"
+    spares = sorted(journal.folder.glob("spare*"))
+    assert [path.read_bytes() for path in spares] == [bytes(4096)]
+    for _ in range(2):
+        journal.append(b"b" * 600, False)
+    assert begun == [1]
+    assert not [*journal.folder.glob("spare*")], "it is the segment"
+    journal.prepare(now=True)
+    assert [path.stat().st_size for path in journal.folder.glob("spare*")] == [16_384], "though little is written"
+    journal.close()
+
+
+def test_the_end_of_a_journal_waits_for_a_segment_that_is_being_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path / "j", first=1024)
+    journal.append(b"a" * 600, False)
+    begun, go_on = threading.Event(), threading.Event()
+    allocate = journals._allocate
+
+    def slowly(path: Path, size: int, *, cached: bool = False) -> Any:
+        begun.set()
+        assert go_on.wait(30)
+        return allocate(path, size, cached=cached)
+
+    monkeypatch.setattr(journals, "_allocate", slowly)
+    monkeypatch.setattr(journals, "_PATIENCE", 30.0)
+    making = threading.Thread(target=journal.prepare, kwargs={"now": True})
+    making.start()
+    assert begun.wait(30)
+    journal.prepare(now=True)
+    assert not [*journal.folder.glob("spare*")], "two at a time"
+    closing = threading.Thread(target=journal.close)
+    closing.start()
+    closing.join(0.05)
+    assert closing.is_alive()
+    go_on.set()
+    closing.join(30)
+    assert len([*journal.folder.glob("spare*")]) == 1
+    making.join(30)
+    assert lock_folder(journal.folder) is not None
+
+
+def test_without_another_thread_who_publishes_makes_the_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("brain.stream.shipper.start_new_thread", refused)
+    journal = Journal(tmp_path / "j", first=1024)
+    Shipper(MemoryBackend(), tmp_path, journal, lambda: None, Outage(), lambda: False)
+    for number in range(20):
+        assert journal.append(b"a" * 600, False) == number
+    assert len(read_all(journal.folder, journal)) == 20
+    journal.close()
 
 
 @given(data=st.binary(max_size=600), start=st.integers(0, 2**64 - 1))

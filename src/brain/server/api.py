@@ -96,9 +96,7 @@ class Api:
                 await run_alone(self._make, parts, whole)
         own = [part for part in parts if part.names(head)]
         if own and not whole and all(part.fault is not None for part in own):
-            raise RuntimeError(f"the routes below {head} cannot be made; mend their plug-in") from own[
-                0
-            ].fault
+            raise RuntimeError(f"the routes below {head} cannot be made; mend their plug-in") from own[0].fault
         if whole or own:  # else there would be no end of beginnings to remember
             self._prepared.add(head)
 

@@ -11,6 +11,7 @@ import os
 import random
 import threading
 import time
+from _thread import start_new_thread
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -259,6 +260,7 @@ class Shipper:
         self._backend = backend
         self._root = root
         self._journal = journal
+        journal.when_begun = self._prepare_at_once
         self._on_stored = on_stored
         self._outage = outage
         self._look = look
@@ -479,6 +481,20 @@ class Shipper:
     def _is_done(self) -> bool:
         """Whether there is nothing to store, so that there is no need to look at the files once more."""
         return not self._orphans and self._journal.next_seq <= self._own.next
+
+    def _prepare_at_once(self) -> None:
+        """Have a thread make the journal's next segment: while much is published this one is behind, and the publisher
+        would make it."""
+        try:
+            start_new_thread(self._prepare, ())
+        except RuntimeError as error:
+            log.debug("no thread makes the journal's next segment; a later turn does", error=str(error))
+
+    def _prepare(self) -> None:
+        try:
+            self._journal.prepare(now=True)
+        except OSError as error:
+            log.debug("the journal's next segment was not made ahead; a later turn does it", error=str(error))
 
     def _turn(self) -> bool:
         if not self._identified:
