@@ -372,11 +372,11 @@ async def test_a_camera_by_rtsp_is_up_and_sees_and_is_down_when_its_server_is(
         await until(lambda: down(service))
         (state,) = await service.cameras()
         assert state.reason.startswith("rtsp://127.0.0.1")
+        kinds = [one.type.removeprefix("vision.") for one in await here.events("vision.*")]  # by tasks still at work
         for task in working:
             task.cancel()
         await asyncio.gather(*working, return_exceptions=True)
         await service.close()
-        kinds = [one.type.removeprefix("vision.") for one in await here.events("vision.*")]
     assert [kind for kind in kinds if kind != "summary"] == [
         "camera_up",
         "object_entered",
