@@ -1,7 +1,7 @@
 .PHONY: audit dist demo check test test-unit test-parallel test-alone test-platforms test-lowest test-pythons test-long lint bench docs setup setup-test
 BIN := .venv/bin
-# Two more than two cores: while some wait (for a lease, a refresh, a browser), the others have the processor.
-WORKERS ?= 4
+# Three more than two cores: while some wait (for a lease, a refresh, a browser), the others have the processor.
+WORKERS ?= 5
 PARALLEL := -n $(WORKERS) --dist loadgroup
 PYTEST := $(BIN)/pytest -q
 # The files with tests that are run alone: looking through all the others takes longer than some of these tests.
