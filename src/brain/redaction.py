@@ -588,11 +588,11 @@ _IN_TEXT: Final[tuple[tuple[str, str, Callable[[str], bool]], ...]] = (
 
 @cache
 def _in_text_patterns() -> list[tuple[str, Any, Callable[[str], bool]]]:
-    from brain.regular_expressions import re2
+    from brain.regular_expressions import Pattern, re2
 
     options = re2.Options()
     options.log_errors = False
-    return [(kind, re2.compile(pattern, options), is_one) for kind, pattern, is_one in _IN_TEXT]
+    return [(kind, Pattern(pattern, options), is_one) for kind, pattern, is_one in _IN_TEXT]
 
 
 @cache
@@ -613,17 +613,17 @@ def _scanner() -> Callable[..., bool]:
 
 
 def _matching(patterns: Iterable[str]) -> Callable[..., bool]:
-    from brain.regular_expressions import re2
+    from brain.regular_expressions import Pattern, re2
 
     options = re2.Options()
     options.log_errors = False
     options.never_capture = True
     options.encoding = re2.Options.Encoding.LATIN1  # bytes as they are: half the automaton
     options.max_mem = 64 << 20
-    low = re2.compile("|".join(f"(?:{one})" for one in patterns).encode(), options)._regexp
-    match, anywhere = low.Match, re2._re2.RE2.Anchor.UNANCHORED
+    pattern = Pattern("|".join(f"(?:{one})" for one in patterns).encode(), options)
+    anywhere = re2._re2.RE2.Anchor.UNANCHORED
 
     def matches(data: bytes, start: int = 0) -> bool:
-        return bool(match(anywhere, data, start, len(data))[0][0] >= 0)
+        return bool(pattern._regexp.Match(anywhere, data, start, len(data))[0][0] >= 0)
 
     return matches

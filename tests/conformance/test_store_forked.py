@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sqlite3
 import threading
 from pathlib import Path
 
@@ -120,17 +119,14 @@ def is_taken(lock: forking.ForkLock) -> bool:
 
 
 def test_a_fork_does_not_wait_for_ever_for_a_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a thread that has a connection. One inside SQLite could leave the library's own locks taken in the child."""
     monkeypatch.setattr(forking, "PATIENCE", 0.05)
-    path = tmp_path / "brain.db"
+    held, let_go = threading.Event(), threading.Event()
 
-    def hold(parent: Parent) -> object:
-        """Another process that is in the middle of a write."""
-        other = sqlite3.connect(path, isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        parent.send("held")
-        parent.receive()
-        other.execute("ROLLBACK")
-        return "let go"
+    def hold() -> None:
+        with store._writer:  # type: ignore[attr-defined]
+            held.set()
+            assert let_go.wait(30)
 
     def work(parent: Parent) -> object:
         parent.send(keys(store))
@@ -138,20 +134,17 @@ def test_a_fork_does_not_wait_for_ever_for_a_thread(tmp_path: Path, monkeypatch:
         store.put("c", "b", b"child")
         return keys(store)
 
-    open_store(f"sqlite:///{path}").close()
-    with forked(hold) as holder:
-        assert holder.receive() == "held"
-        store = open_store(f"sqlite:///{path}")
-        waits = threading.Thread(target=store.put, args=("c", "a", b"thread"))
-        waits.start()
-        wait_until(lambda: is_taken(store._writer))  # type: ignore[attr-defined]
-        with forked(work) as child:
-            assert child.receive() == []
-            holder.send("let go")
-            assert holder.receive() == "let go"
-            waits.join()
-            child.send("go on")
-            assert child.receive() == ["a", "b"]
+    store = open_store(f"sqlite:///{tmp_path}/brain.db")
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(30)
+    with forked(work) as child:
+        assert child.receive() == []
+        let_go.set()
+        holder.join()
+        store.put("c", "a", b"parent")
+        child.send("go on")
+        assert child.receive() == ["a", "b"]
     store.close()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from brain import limits
 from brain.errors import InvalidInput
-from brain.regular_expressions import re2
+from brain.regular_expressions import Pattern, re2
 
 _WRITTEN = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.\-]*)\s*(=~|!~|!=|=)\s*(.*?)\s*", re.DOTALL).fullmatch
 MATCHER_CHARACTERS = limits.MATCHER
@@ -64,7 +64,7 @@ def _matcher(text: str, label: str, operator: str, value: str) -> Matcher:
     options = re2.Options()
     options.log_errors = False
     try:
-        return Matcher(label, operator, value, re2.compile(value, options))
+        return Matcher(label, operator, value, Pattern(value, options))
     except re2.error as error:
         why = error.args[0].decode() if isinstance(error.args[0], bytes) else error
         raise InvalidInput(f"matcher {text[:100]!r}: not a regular expression (RE2): {why}") from error

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from brain.detections.values import Texts
-from brain.regular_expressions import re2
+from brain.regular_expressions import Pattern, re2
 
 _BELOW, _ABOVE = "lt", "gt"
 
@@ -91,7 +91,7 @@ def compile_pattern(pattern: str) -> Callable[[str], object]:
     """The search of an RE2 pattern, in linear time. Raises re2.error."""
     options = re2.Options()
     options.log_errors = False
-    search: Callable[[str], object] = re2.compile(pattern, options).search
+    search: Callable[[str], object] = Pattern(pattern, options).search
     return search
 
 

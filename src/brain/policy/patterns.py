@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 from brain.policy.values import Unknown
-from brain.regular_expressions import re2
+from brain.regular_expressions import Pattern, re2
 
 _options = re2.Options()
 _options.log_errors = False
@@ -28,7 +27,7 @@ def matcher(pattern: str) -> Callable[[str], bool]:
 
     The function raises Unknown for what is no valid text, such as a file's name that is not UTF-8.
     """
-    low, start = _compiled(pattern), re2._re2.RE2.Anchor.ANCHOR_START
+    compiled, start = _compiled(pattern), re2._re2.RE2.Anchor.ANCHOR_START
     literal = literal_prefix(pattern)
     if literal is not None:
         return lambda value: value.startswith(literal)
@@ -39,7 +38,7 @@ def matcher(pattern: str) -> Callable[[str], bool]:
         except UnicodeEncodeError:  # a lone surrogate: no text that RE2 knows
             raise Unknown from None
         # The wrapper's own match() maps offsets back to characters, which costs six times as much.
-        spans: list[tuple[int, int]] = low.Match(start, data, 0, len(data))
+        spans: list[tuple[int, int]] = compiled._regexp.Match(start, data, 0, len(data))
         return spans[0][0] == 0
 
     return matches
@@ -58,9 +57,9 @@ def check(pattern: str) -> None:
 
 
 @lru_cache(maxsize=10_000)
-def _compiled(pattern: str) -> Any:
+def _compiled(pattern: str) -> Pattern:
     try:
-        return re2.compile(pattern, _options)._regexp
+        return Pattern(pattern, _options)
     except UnicodeEncodeError as error:
         raise PatternError(
             f"pattern {pattern!r} is no valid text: a lone surrogate at character {error.start}"

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from brain.errors import InvalidInput
-from brain.regular_expressions import re2
+from brain.regular_expressions import Pattern, re2
 
 MAX_SCHEMA_DEPTH = 64
 MAX_SCHEMA_BYTES = 256 * 1024
@@ -178,7 +178,7 @@ def _error(message: str) -> Any:
 @lru_cache(maxsize=1_000)
 def _searcher(text: str) -> Any:
     try:
-        return re2.compile(text, _re2_options).search
+        return Pattern(text, _re2_options).search
     except re2.error as error:
         raise ArgumentsRefused(f"input schema: the pattern {text!r} cannot be used: {error}") from error
 
