@@ -1,6 +1,6 @@
 """google-re2, imported where it loads: in a sub-interpreter of Python 3.11 its import would never return.
 
-A forked child compiles its patterns anew. RE2 lets other threads run while it matches, and makes the states of a
+A forked child compiles its patterns again. RE2 lets other threads run while it matches, and makes the states of a
 pattern's automaton behind a lock: one that a thread of the parent holds at the fork is held for ever in the child.
 """
 

@@ -1,4 +1,4 @@
-"""Patterns of RE2 in forked children: compiled anew there, whatever a thread of the parent was doing."""
+"""Patterns of RE2 in forked children: compiled again there, whatever a thread of the parent was doing."""
 
 from __future__ import annotations
 
